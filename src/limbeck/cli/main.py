@@ -1,0 +1,265 @@
+"""The command line. Every command is a thin call into the package; heavy imports wait until a command needs them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from limbeck.errors import LimbeckError
+
+if TYPE_CHECKING:
+    from limbeck.config import RunConfig
+
+app = typer.Typer(
+    name="limbeck",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    help="Distil heavy perception models into light ones, and prove that it worked.",
+)
+config_app = typer.Typer(no_args_is_help=True, help="Look at run files.")
+app.add_typer(config_app, name="config")
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+RunFile = Annotated[Path, typer.Argument(help="The run file (YAML).", show_default=False)]
+Overrides = Annotated[
+    list[str] | None, typer.Argument(help="Settings to change, as key.sub=value.", show_default=False)
+]
+ModelFile = Annotated[Path, typer.Argument(help="A weight file (.safetensors) or a bundle folder.", show_default=False)]
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and end with its exit code: 2 for what the user can mend, 1 for a failure of the run."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    debug = "--debug" in arguments
+    try:
+        app([argument for argument in arguments if argument != "--debug"])
+    except LimbeckError as error:
+        if debug:
+            raise
+        _complain(str(error))
+        sys.exit(error.exit_code)
+    except ModuleNotFoundError as error:
+        if debug or (error.name or "").startswith("limbeck"):
+            raise
+        _complain(f"this command needs the package '{error.name}'\n  hint: pip install 'limbeck[train]'")
+        sys.exit(2)
+    except KeyboardInterrupt:
+        _complain("stopped; the same command goes on at the step that was under way")
+        sys.exit(130)
+    except Exception as error:
+        if debug:
+            raise
+        _complain(f"unexpected {type(error).__name__}: {error}\n  hint: --debug shows where; please report it")
+        sys.exit(1)
+
+
+def _complain(text: str) -> None:
+    err.print(f"[bold red]error:[/] {escape(text)}", soft_wrap=True)
+
+
+def _say(text: str) -> None:
+    out.print(escape(text), soft_wrap=True)
+
+
+@app.callback()
+def _options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+) -> None:
+    """Distil heavy perception models into light ones, and prove that it worked."""
+
+
+@app.command()
+def distill(run_file: RunFile, overrides: Overrides = None) -> None:
+    """Do the whole job: doctor, teacher, control, student, evaluation, export, report.
+
+    A run that was stopped goes on where it stopped.
+
+    Example: `limbeck distill run.yaml train.epochs=24`
+    """
+    from limbeck.pipeline import distill as run_pipeline
+
+    _show(run_pipeline(_load(run_file, overrides), _say))
+
+
+@app.command()
+def demo(
+    quick: Annotated[bool, typer.Option("--quick", help="A shorter run that only shows that all works.")] = False,
+    runs_dir: Annotated[Path, typer.Option(help="Where the run folder goes.")] = Path("runs"),
+) -> None:
+    """Distil a detector on the real photographs of freight wagons that ship with limbeck.
+
+    Example: `limbeck demo`
+    """
+    from limbeck.demo.run import demo_config
+    from limbeck.pipeline import distill as run_pipeline
+
+    _show(run_pipeline(demo_config(runs_dir, quick=quick), _say))
+
+
+@app.command()
+def train(
+    run_file: RunFile,
+    overrides: Overrides = None,
+    role: Annotated[
+        Literal["teacher", "control", "student"], typer.Option(help="Which of the run's models to train.")
+    ] = "control",
+) -> None:
+    """Train one model of a run: the teacher, the plain control, or the distilled student.
+
+    Example: `limbeck train run.yaml --role teacher`
+    """
+    from limbeck.pipeline import Run
+
+    run = Run(_load(run_file, overrides), _say)
+    work: dict[str, Callable[[], None]] = {
+        "teacher": run.train_teacher,
+        "control": run.train_control,
+        "student": run.train_student,
+    }
+    run.step(role, work[role])
+    _say(f"weights: {run.weights_of(role)}")
+
+
+@app.command()
+def doctor(run_file: RunFile, overrides: Overrides = None) -> None:
+    """Look at config, data, teacher, losses, gradients and memory before a long training.
+
+    Example: `limbeck doctor run.yaml`
+    """
+    from limbeck.pipeline import best_device, diagnose
+    from limbeck.tasks import Detection2DTask
+
+    config = _load(run_file, overrides)
+    diagnose(config, Detection2DTask.load(config.data, verify_pixels=True), best_device(), _say)
+    _say("nothing stands against this run")
+
+
+@app.command("eval")
+def evaluate(model: ModelFile, run_file: RunFile, overrides: Overrides = None) -> None:
+    """Measure a model on the validation data of a run file.
+
+    Example: `limbeck eval runs/demo/student/best.safetensors run.yaml`
+    """
+    from limbeck.predictor import evaluate_file
+
+    metrics = evaluate_file(model, _load(run_file, overrides).data)
+    table = Table("metric", "value")
+    for name, value in metrics.metrics.items():
+        table.add_row(name, "undefined" if value < 0 else f"{value:.4f}")
+    out.print(table)
+
+
+@app.command()
+def predict(
+    model: ModelFile,
+    images: Annotated[list[Path], typer.Argument(help="Image files or folders of images.", show_default=False)],
+    save: Annotated[Path | None, typer.Option(help="Write the detections to this json file.")] = None,
+    draw: Annotated[Path | None, typer.Option(help="Write the images with their boxes into this folder.")] = None,
+    min_score: Annotated[float, typer.Option(help="Leave out detections below this score.", min=0, max=1)] = 0.3,
+) -> None:
+    """Find objects in images.
+
+    A bundle is run by ONNX Runtime and needs no torch.
+
+    Example: `limbeck predict runs/demo/bundle wagon.jpg --draw drawn`
+    """
+    from limbeck.cli.predict import predict_images
+
+    predict_images(model, images, save=save, draw=draw, min_score=min_score, say=_say)
+
+
+@app.command()
+def export(
+    weights: Annotated[Path, typer.Argument(help="A weight file (.safetensors).", show_default=False)],
+    run_file: RunFile,
+    overrides: Overrides = None,
+    to: Annotated[Path, typer.Option("--to", help="The bundle folder to write.")] = Path("bundle"),
+) -> None:
+    """Export a model to ONNX and refuse it if it answers differently on the validation images.
+
+    Example: `limbeck export runs/demo/student/best.safetensors run.yaml --to bundle`
+    """
+    from limbeck.pipeline import export_weights
+    from limbeck.tasks import Detection2DTask
+
+    config = _load(run_file, overrides)
+    _say(f"bundle: {export_weights(weights, Detection2DTask.load(config.data), config, to, _say)}")
+
+
+@app.command()
+def report(run_dir: Annotated[Path, typer.Argument(help="A run folder.", show_default=False)]) -> None:
+    """Write the report of a finished run again.
+
+    Example: `limbeck report runs/demo`
+    """
+    from limbeck.report.page import write_report
+
+    _say(f"report: {write_report(run_dir)}")
+
+
+@app.command()
+def methods() -> None:
+    """List the methods and the models.
+
+    Example: `limbeck methods`
+    """
+    from limbeck.lookup import find_method, find_model, names
+
+    table = Table("kind", "name", "what it is", "settings")
+    rows: list[tuple[str, str, Any]] = [("method", name, find_method(name)) for name in names("method")]
+    rows += [("model", name, find_model(name)) for name in names("model")]
+    for kind, name, found in rows:
+        settings = ", ".join(field for field in found.Config.model_fields if field not in ("name", "model"))
+        table.add_row(kind, name, (found.__doc__ or "").strip().split("\n")[0], settings)
+    out.print(table)
+
+
+@config_app.command("show")
+def config_show(
+    run_file: Annotated[Path | None, typer.Argument(help="The run file (YAML).", show_default=False)] = None,
+    overrides: Overrides = None,
+    schema: Annotated[bool, typer.Option("--schema", help="Print the JSON schema of run files.")] = False,
+) -> None:
+    """Print a run file with all defaults filled in, or the JSON schema of run files.
+
+    Example: `limbeck config show run.yaml student.channels=32`
+    """
+    import json
+
+    from limbeck.config import dump_config, json_schema
+
+    if schema:
+        print(json.dumps(json_schema(), indent=2))
+    elif run_file is None:
+        raise LimbeckError("give a run file, or --schema")
+    else:
+        print(dump_config(_load(run_file, overrides)), end="")
+
+
+def _load(run_file: Path, overrides: list[str] | None) -> RunConfig:
+    from limbeck.config import load_config
+
+    return load_config(run_file, overrides or ())
+
+
+def _show(outcome: Any) -> None:
+    from limbeck.cli.table import comparison_table
+
+    out.print(comparison_table(outcome))
+    _say(f"bundle: {outcome.bundle}")
+    _say(f"report: {outcome.report}")
+
+
+if __name__ == "__main__":
+    main()

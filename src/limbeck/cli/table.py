@@ -1,0 +1,45 @@
+"""The table that ends a run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.table import Table
+
+from limbeck.pipeline import Outcome
+
+
+def comparison_table(outcome: Outcome) -> Table:
+    """Return teacher, control and student side by side."""
+    table = Table(title=f"{outcome.folder.name}: validation images", title_justify="left")
+    table.add_column("")
+    for role in outcome.evaluations:
+        table.add_column(role, justify="right")
+    models = list(outcome.evaluations.values())
+    for name in ("AP", "AP50"):
+        table.add_row(f"{name} [95 % interval]", *(_with_interval(model, name) for model in models))
+    table.add_row("parameters", *(f"{model['parameters'] / 1e6:.2f} M" for model in models))
+    table.add_row("multiply-adds", *(f"{model['multiply_adds'] / 1e9:.2f} G" for model in models))
+    table.add_row("latency, median", *(f"{model['latency_ms']['p50']:.1f} ms" for model in models))
+    table.add_row("weights", *(f"{model['weights_bytes'] / 2**20:.1f} MiB" for model in models))
+    table.add_row("training", *(_seconds(model["train_seconds"]) for model in models))
+    table.caption = _caption(outcome)
+    table.caption_justify = "left"
+    return table
+
+
+def _with_interval(model: dict[str, Any], name: str) -> str:
+    low, high = model["intervals"][name]
+    return f"{model['metrics'][name]:.3f} [{low:.3f}, {high:.3f}]"
+
+
+def _seconds(seconds: float | None) -> str:
+    return "-" if seconds is None else f"{seconds:.0f} s"
+
+
+def _caption(outcome: Outcome) -> str:
+    change = outcome.student_minus_control["AP"]
+    text = f"student - control: AP {change['difference']:+.3f} [{change['low']:+.3f}, {change['high']:+.3f}]"
+    if outcome.gap_closed is not None:
+        text += f"; gap closed: {outcome.gap_closed:.0%}"
+    return text

@@ -1,0 +1,103 @@
+"""What comes out of a model: raw output, assignment, detections.
+
+The three are separate calls (the DETR split): raw output, then losses, then post-processing. A frozen teacher in eval
+mode can thus give the dense logits that distillation needs. The classes are not frozen because precision plugins
+rebuild them field by field; treat them as immutable.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(slots=True)
+class RawOutput:
+    """Dense predictions before any decision.
+
+    Attributes:
+        features: The maps the head worked on, (B,C,H_l,W_l) each, for feature distillation.
+    """
+
+    features: list[Tensor]
+
+
+@dataclass(slots=True)
+class DenseRaw2D(RawOutput):
+    """The one flattened view that every dense 2D head gives, so that a distillation loss works on all of them.
+
+    N runs over the locations of all levels in the order level, row, column, anchor (see `ops.pyramid`).
+
+    Attributes:
+        class_logits: (B,N,K) independent sigmoid logits.
+        boxes_xyxy: (B,N,4) decoded boxes in pixels of the network's input.
+        box_logits: (B,N,4,R+1) logits of the side distributions left, top, right, bottom; None for other heads.
+        priors_xyxy: (N,4) prior boxes in pixels.
+        level_sizes: Locations per level; they add up to N.
+        strides: Pixels per cell, per level.
+        canvas_hw: Height and width of the network's input in pixels.
+    """
+
+    class_logits: Tensor
+    boxes_xyxy: Tensor
+    box_logits: Tensor | None
+    priors_xyxy: Tensor
+    level_sizes: tuple[int, ...]
+    strides: tuple[int, ...]
+    canvas_hw: tuple[int, int]
+
+    @property
+    def location_strides(self) -> Tensor:
+        """The stride of every location, (N,) float."""
+        sizes = torch.tensor(self.level_sizes, device=self.priors_xyxy.device)
+        return self.priors_xyxy.new_tensor(self.strides).repeat_interleave(sizes)
+
+
+@dataclass(slots=True)
+class Assignment:
+    """Which prediction answers for which object.
+
+    Attributes:
+        normaliser: Scalar; the number of positives of the batch, at least 1, averaged over the processes.
+    """
+
+    normaliser: Tensor
+
+
+@dataclass(slots=True)
+class DenseAssignment2D(Assignment):
+    """Assignment of a dense 2D detector.
+
+    Attributes:
+        labels: (B,N) int64: class of a positive location, K (the number of classes) for background.
+        weights: (B,N) float: 1 for positives and negatives, 0 for ignored locations.
+        boxes_xyxy: (B,N,4) target box of a positive location in pixels, zeros elsewhere.
+    """
+
+    labels: Tensor
+    weights: Tensor
+    boxes_xyxy: Tensor
+
+    def positive(self, num_classes: int) -> Tensor:
+        """Return (B,N) bool: locations that answer for an object."""
+        return self.labels < num_classes
+
+
+@dataclass(slots=True)
+class Detections2D:
+    """Final detections of one image, best first.
+
+    Attributes:
+        boxes_xyxy: (D,4) float, pixels of the original image.
+        scores: (D,) in [0, 1].
+        labels: (D,) int64, index into the class list.
+    """
+
+    boxes_xyxy: Tensor
+    scores: Tensor
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return self.boxes_xyxy.shape[0]

@@ -1,0 +1,93 @@
+"""What goes into a model: a batch of inputs, its targets and where every sample came from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Generic, TypeVar
+
+import torch
+from torch import Tensor
+
+from limbeck.imaging import Fit
+
+
+@dataclass(slots=True)
+class Boxes2D:
+    """The labelled boxes of one image.
+
+    Attributes:
+        boxes_xyxy: (M,4) float, pixels of the network's input.
+        labels: (M,) int64, index into the class list.
+        ignore: (M,) bool, regions that are neither object nor background: crowds, ignore marks. Locations inside get
+            weight 0 and detections inside count neither as hit nor as false alarm.
+    """
+
+    boxes_xyxy: Tensor
+    labels: Tensor
+    ignore: Tensor
+
+    def __len__(self) -> int:
+        return self.boxes_xyxy.shape[0]
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> Boxes2D:
+        """Return a copy on ``device``."""
+        return Boxes2D(
+            self.boxes_xyxy.to(device, non_blocking=non_blocking),
+            self.labels.to(device, non_blocking=non_blocking),
+            self.ignore.to(device, non_blocking=non_blocking),
+        )
+
+    def objects(self) -> Boxes2D:
+        """Return the boxes to be found, without the ignore regions."""
+        keep = ~self.ignore
+        return Boxes2D(self.boxes_xyxy[keep], self.labels[keep], self.ignore[keep])
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """Where a sample came from.
+
+    Attributes:
+        id: Identifier in the data set (the COCO image id).
+        path: The file of the main input.
+        fit: How the image lies on the network's canvas, before any augmentation; None for point clouds.
+    """
+
+    id: int | str
+    path: Path
+    fit: Fit | None = None
+
+
+TargetT = TypeVar("TargetT", Boxes2D, Tensor)
+
+
+@dataclass(slots=True)
+class Batch(Generic[TargetT]):
+    """B samples. A model takes the whole batch and picks its inputs, because a teacher may see more than its student.
+
+    Attributes:
+        inputs: Tensors by modality: ``image`` is (B,3,H,W) uint8 RGB; later tasks add ``depth``, ``points``.
+        targets: One per sample.
+        frames: One per sample.
+    """
+
+    inputs: dict[str, Tensor]
+    targets: list[TargetT]
+    frames: list[Frame]
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    @property
+    def images(self) -> Tensor:
+        """The RGB images, (B,3,H,W) uint8."""
+        return self.inputs["image"]
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch[TargetT]:
+        """Return a copy on ``device``."""
+        return replace(
+            self,
+            inputs={name: value.to(device, non_blocking=non_blocking) for name, value in self.inputs.items()},
+            targets=[target.to(device, non_blocking=non_blocking) for target in self.targets],
+        )

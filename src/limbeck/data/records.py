@@ -1,0 +1,30 @@
+"""What a reader returns for one image: where it is and what is labelled on it, with nothing decoded yet."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BoxRecord:
+    """An image with labelled boxes.
+
+    Attributes:
+        id: Identifier in the data set (the COCO image id).
+        path: The image file.
+        size_wh: Width and height in pixels, upright (after the file's EXIF rotation).
+        boxes_xyxy: (M,4) in pixels of the image, inside it.
+        labels: (M,) index into the class list.
+        ignore: (M,) True for regions that are neither object nor background.
+    """
+
+    id: int | str
+    path: Path
+    size_wh: tuple[int, int]
+    boxes_xyxy: NDArray[np.float32]
+    labels: NDArray[np.int64]
+    ignore: NDArray[np.bool_]

@@ -1,0 +1,1 @@
+"""The data that ships with limbeck; see the README in each folder for its licence."""

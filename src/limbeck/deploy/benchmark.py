@@ -1,0 +1,95 @@
+"""What a model costs: time, parameters, multiply-adds and bytes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from limbeck.core.model import Model
+from limbeck.deploy.graphs import export_graph
+from limbeck.deploy.runtime.latency import Latency, latency
+from limbeck.errors import ExportError
+
+_FLOAT32_BYTES = 4
+
+
+def count_parameters(model: torch.nn.Module) -> int:
+    """Count the parameters, those shared between layers once."""
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def weights_bytes(model: torch.nn.Module) -> int:
+    """Return the bytes that parameters and running statistics take in fp32."""
+    numbers: int = sum(value.numel() for value in model.state_dict().values() if value.is_floating_point())
+    return _FLOAT32_BYTES * numbers
+
+
+def multiply_adds(model: Model[Any, Any, Any, Any], canvas_wh: tuple[int, int]) -> int:
+    """Count the multiply-adds of convolutions and matrix products for one input.
+
+    Args:
+        model: Any limbeck model; a copy of it is run once on the CPU.
+        canvas_wh: Width and height of the network's input in pixels.
+    """
+    graph = export_graph(model)
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        graph(*(value[:1] for value in graph.example(canvas_wh)))
+    flops: int = counter.get_total_flops()
+    return flops // 2
+
+
+def torch_latency(
+    model: Model[Any, Any, Any, Any], canvas_wh: tuple[int, int], threads: int, warmup: int = 10, runs: int = 100
+) -> Latency:
+    """Time eager PyTorch on the CPU at batch 1, from pixels to final boxes.
+
+    Args:
+        model: Any limbeck model; a copy of it is timed.
+        canvas_wh: Width and height of the network's input in pixels.
+        threads: Processor threads.
+        warmup: Calls before the first one that counts.
+        runs: Calls that count.
+    """
+    graph = export_graph(model).to(memory_format=torch.channels_last)
+    inputs = [torch.randint(0, 256, value[:1].shape, dtype=value.dtype) for value in graph.example(canvas_wh)]
+    with _torch_threads(threads), torch.inference_mode():
+        return latency(lambda: graph(*inputs), warmup, runs)
+
+
+def onnx_latency(path: Path, threads: int, warmup: int = 10, runs: int = 100) -> Latency:
+    """Time ONNX Runtime on the CPU at batch 1, from pixels to final boxes, in a process of its own.
+
+    Args:
+        path: The ONNX file.
+        threads: Processor threads.
+        warmup: Calls before the first one that counts.
+        runs: Calls that count.
+
+    Raises:
+        ExportError: The file cannot be run.
+    """
+    options = ["--threads", str(threads), "--warmup", str(warmup), "--runs", str(runs)]
+    command = [sys.executable, "-m", "limbeck.deploy.runtime.latency", str(path), *options]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        reason = done.stderr.strip().splitlines() or ["no reason given"]
+        raise ExportError(f"{path}: ONNX Runtime cannot be timed on it ({reason[-1]}).")
+    return Latency(**json.loads(done.stdout))
+
+
+@contextmanager
+def _torch_threads(threads: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

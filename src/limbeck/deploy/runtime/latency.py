@@ -1,0 +1,88 @@
+"""How long one call takes; run as a program it times an ONNX file in a process of its own.
+
+Engines that share a process slow each other (their thread pools compete), so each is timed in a process of its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from limbeck.deploy.runtime.detector import open_session
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """Percentiles of the time of one call in milliseconds.
+
+    Attributes:
+        p50: Half of the calls are faster.
+        p95: 95 % of the calls are faster.
+        p99: 99 % of the calls are faster.
+        runs: Calls that were timed.
+    """
+
+    p50: float
+    p95: float
+    p99: float
+    runs: int
+
+
+def latency(run: Callable[[], object], warmup: int, runs: int) -> Latency:
+    """Time a call.
+
+    Args:
+        run: The call.
+        warmup: Calls before the first one that counts.
+        runs: Calls that count, at least 1.
+    """
+    for _ in range(warmup):
+        run()
+    times_ms = np.empty(runs)
+    for index in range(runs):
+        start = time.perf_counter()
+        run()
+        times_ms[index] = (time.perf_counter() - start) * 1000
+    p50, p95, p99 = np.percentile(times_ms, [50, 95, 99]).tolist()
+    return Latency(p50, p95, p99, runs)
+
+
+def session_latency(path: Path, threads: int, warmup: int, runs: int) -> Latency:
+    """Time ONNX Runtime at batch 1 on random pixels, in this process.
+
+    Args:
+        path: An ONNX file whose inputs are uint8 with fixed sizes but for the batch.
+        threads: Processor threads.
+        warmup: See `latency`.
+        runs: See `latency`.
+
+    Raises:
+        BundleError: ONNX Runtime cannot load it.
+    """
+    session = open_session(path, threads)
+    random = np.random.default_rng(0)
+    feed = {
+        entry.name: random.integers(0, 256, (1, *entry.shape[1:]), dtype=np.uint8) for entry in session.get_inputs()
+    }
+    return latency(lambda: session.run(None, feed), warmup, runs)
+
+
+def main() -> None:
+    """Time the file named on the command line and print the result as json."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("model", type=Path)
+    parser.add_argument("--threads", type=int, required=True)
+    parser.add_argument("--warmup", type=int, required=True)
+    parser.add_argument("--runs", type=int, required=True)
+    given = parser.parse_args()
+    print(json.dumps(asdict(session_latency(given.model, given.threads, given.warmup, given.runs))))
+
+
+if __name__ == "__main__":
+    main()

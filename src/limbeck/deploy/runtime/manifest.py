@@ -1,0 +1,120 @@
+"""The description of a bundle, and the check that the bundle is whole and unaltered."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from limbeck.errors import BundleError
+from limbeck.imaging import ResizeMode
+
+FORMAT = 1
+"""Version of the bundle's format; a runtime refuses any other."""
+MANIFEST_NAME = "bundle.json"
+MODEL_NAME = "model.onnx"
+LABELS_NAME = "labels.txt"
+_CHUNK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What the runtime needs to know of a bundle.
+
+    Attributes:
+        task: The task of the model.
+        classes: Class names in the order of the labels.
+        canvas_wh: Width and height of the network's input in pixels.
+        resize: How an image is fitted onto the canvas.
+        sha256: The hash of every other file, by its name.
+        passed_parity: Whether the model answered as the trained one did; None if that was not checked.
+    """
+
+    task: Literal["detection2d"]
+    classes: tuple[str, ...]
+    canvas_wh: tuple[int, int]
+    resize: ResizeMode
+    sha256: Mapping[str, str]
+    passed_parity: bool | None
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Read the description of a bundle.
+
+    Raises:
+        BundleError: There is none, it is broken, or a newer or older limbeck wrote it.
+    """
+    content = load_manifest(folder)
+    if content.get("format") != FORMAT:
+        raise BundleError(
+            f"{folder / MANIFEST_NAME}: the bundle has format {content.get('format')!r}, this limbeck reads {FORMAT}."
+        )
+    try:
+        width, height = content["canvas"]["wh"]
+        return Manifest(
+            task=content["task"],
+            classes=tuple(content["classes"]),
+            canvas_wh=(int(width), int(height)),
+            resize=content["canvas"]["resize"],
+            sha256=dict(content["files"]),
+            passed_parity=None if content["parity"] is None else bool(content["parity"]["passed"]),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise BundleError(
+            f"{folder / MANIFEST_NAME}: not a complete bundle description ({_problem(error)})."
+        ) from error
+
+
+def load_manifest(folder: Path) -> dict[str, Any]:
+    """Return the whole content of a bundle's description.
+
+    Raises:
+        BundleError: There is none, or it is not json.
+    """
+    path = folder / MANIFEST_NAME
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise BundleError(f"{folder}: not a bundle; there is no {MANIFEST_NAME} in it.") from None
+    except (OSError, ValueError) as error:
+        raise BundleError(f"{path}: cannot be read ({error}).") from error
+    if not isinstance(content, dict):
+        raise BundleError(f"{path}: not a bundle description; it holds a {type(content).__name__}.")
+    return content
+
+
+def verify_files(folder: Path, sha256: Mapping[str, str]) -> None:
+    """Recompute the hash of every file of a bundle.
+
+    Raises:
+        BundleError: A file is missing or differs; all of them are named.
+    """
+    problems = [problem for name, known in sha256.items() if (problem := _file_problem(folder / name, known))]
+    if problems:
+        raise BundleError(f"{folder}: the bundle is not as it was written: {'; '.join(problems)}.")
+
+
+def sha256_of(path: Path) -> str:
+    """Return the sha256 of a file in hexadecimal."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _file_problem(path: Path, known: str) -> str | None:
+    try:
+        found = sha256_of(path)
+    except FileNotFoundError:
+        return f"{path.name} is missing"
+    except OSError as error:
+        return f"{path.name} cannot be read ({error.strerror})"
+    return None if found == known else f"{path.name} has another content (sha256 {found[:12]}, not {known[:12]})"
+
+
+def _problem(error: Exception) -> str:
+    return f"the entry {error} is missing" if isinstance(error, KeyError) else str(error)

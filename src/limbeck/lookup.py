@@ -1,0 +1,100 @@
+"""From a name in a run file to a class: a file name in ``limbeck/models`` or ``limbeck/methods``, or a dotted path.
+
+There is no registry: a new method is one new file. ``package.module:Class`` finds a class outside limbeck.
+"""
+
+from __future__ import annotations
+
+import inspect
+import pkgutil
+from collections.abc import Mapping
+from importlib import import_module
+from types import ModuleType
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel
+
+from limbeck.core.method import Method, MethodConfig
+from limbeck.core.model import Model, ModelConfig
+from limbeck.errors import LimbeckError, nearest
+
+Kind = Literal["model", "method"]
+ClassT = TypeVar("ClassT")
+ConfigT = TypeVar("ConfigT", bound=BaseModel)
+
+_PACKAGES = {"model": "limbeck.models", "method": "limbeck.methods"}
+
+
+def names(kind: Kind) -> list[str]:
+    """Return the names of all built-in models or methods."""
+    package = import_module(_PACKAGES[kind])
+    return sorted(info.name for info in pkgutil.iter_modules(package.__path__))
+
+
+def find_model(name: str) -> type[Model[Any, Any, Any, Any]]:
+    """Return the model class of a name.
+
+    Raises:
+        LimbeckError: There is none.
+    """
+    return _find("model", name, Model)
+
+
+def find_method(name: str) -> type[Method[Any, Any, Any]]:
+    """Return the method class of a name.
+
+    Raises:
+        LimbeckError: There is none.
+    """
+    return _find("method", name, Method)
+
+
+def build_model(config: ModelConfig, classes: tuple[str, ...]) -> Model[Any, Any, Any, Any]:
+    """Build the model that a config names, for the classes given."""
+    return find_model(config.model)(config, classes)
+
+
+def model_config(settings: Mapping[str, Any]) -> ModelConfig:
+    """Validate the settings of a model with the model's own ``Config``."""
+    return _validated(find_model(settings["model"]).Config, settings)
+
+
+def method_config(settings: Mapping[str, Any]) -> MethodConfig:
+    """Validate the settings of a method with the method's own ``Config``."""
+    return _validated(find_method(settings["name"]).Config, settings)
+
+
+def _validated(config: type[ConfigT], settings: Mapping[str, Any]) -> ConfigT:
+    return config.model_validate(dict(settings))
+
+
+def _find(kind: Kind, name: str, base: type[ClassT]) -> type[ClassT]:
+    if ":" in name:
+        return _imported(kind, name, base)
+    if name not in names(kind):
+        raise LimbeckError(f"there is no {kind} '{name}'{nearest(name, names(kind))}; there are {names(kind)}")
+    return _only_class(import_module(f"{_PACKAGES[kind]}.{name}"), base)
+
+
+def _only_class(module: ModuleType, base: type[ClassT]) -> type[ClassT]:
+    found = [
+        value
+        for value in vars(module).values()
+        if inspect.isclass(value) and issubclass(value, base) and value.__module__ == module.__name__
+    ]
+    if len(found) != 1:
+        raise LimbeckError(f"{module.__name__} must define one {base.__name__}, it defines {len(found)}")
+    return found[0]
+
+
+def _imported(kind: Kind, path: str, base: type[ClassT]) -> type[ClassT]:
+    module_name, _, class_name = path.partition(":")
+    try:
+        found = getattr(import_module(module_name), class_name)
+    except ImportError as error:
+        raise LimbeckError(f"the {kind} '{path}' cannot be imported: {error}") from error
+    except AttributeError:
+        raise LimbeckError(f"the module '{module_name}' has no class '{class_name}'") from None
+    if not (inspect.isclass(found) and issubclass(found, base)):
+        raise LimbeckError(f"'{path}' is not a {base.__name__}, see docs/concepts/contracts.md")
+    return found

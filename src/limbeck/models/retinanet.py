@@ -1,0 +1,122 @@
+"""RetinaNet: dense detection with nine anchors per cell (arXiv 1708.02002)."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from torch import Tensor
+
+from limbeck.core.dense2d import DenseDetectorConfig, assign_batch
+from limbeck.core.model import DenseSpec2D, Model
+from limbeck.core.outputs import DenseAssignment2D, DenseRaw2D, Detections2D
+from limbeck.core.samples import Batch, Boxes2D
+from limbeck.losses.box import iou_rows
+from limbeck.losses.detection import focal_rows
+from limbeck.nn.backbones import IMAGENET_MEAN, IMAGENET_STD
+from limbeck.nn.heads import DenseHead, Norm
+from limbeck.nn.pyramid_net import PyramidNet
+from limbeck.ops.assign2d import max_iou
+from limbeck.ops.boxes2d import decode_deltas, encode_deltas
+from limbeck.ops.precision import at_least_float32
+from limbeck.ops.pyramid import PriorGrid, flatten_levels
+
+OCTAVES = (4.0, 4.0 * 2 ** (1 / 3), 4.0 * 2 ** (2 / 3))
+RATIOS = (0.5, 1.0, 2.0)
+
+
+class RetinaNet(Model[Boxes2D, DenseRaw2D, DenseAssignment2D, Detections2D]):
+    """RetinaNet detector: every anchor is a location of its own, so that N = 9 times the cells.
+
+    Args:
+        config: Settings.
+        classes: Class names in the order of the labels.
+    """
+
+    class Config(DenseDetectorConfig):
+        """Settings; the defaults are the paper's."""
+
+        model: Literal["retinanet"] = "retinanet"
+        norm: Norm = "none"
+        box_loss: Literal["l1", "giou"] = "l1"
+
+    spec: DenseSpec2D
+
+    def __init__(self, config: Config, classes: tuple[str, ...]) -> None:
+        super().__init__()
+        self.config = config
+        grid = PriorGrid(config.strides, scales=OCTAVES, ratios=RATIOS)
+        self.trunk = PyramidNet(
+            config.backbone,
+            strides=config.strides,
+            channels=config.channels,
+            depthwise=config.depthwise,
+            pretrained=config.pretrained,
+        )
+        self.dense_head = DenseHead(
+            config.channels,
+            grid.per_cell * len(classes),
+            grid.per_cell * 4,
+            depth=config.tower_depth,
+            norm=config.norm,
+            depthwise=config.depthwise,
+        )
+        self.spec = DenseSpec2D(
+            task="detection2d",
+            classes=classes,
+            inputs=("image",),
+            channels=(config.channels,) * len(config.strides),
+            strides=config.strides,
+            mean=IMAGENET_MEAN,
+            std=IMAGENET_STD,
+            priors=grid,
+            reg_max=None,
+        )
+
+    def features(self, batch: Batch[Boxes2D]) -> list[Tensor]:
+        """Return the pyramid, (B,C,H_l,W_l) per level."""
+        levels: list[Tensor] = self.trunk(batch.images)
+        return levels
+
+    def head(self, features: list[Tensor], batch: Batch[Boxes2D]) -> DenseRaw2D:
+        """Return the dense predictions for a pyramid."""
+        class_maps, box_maps = self.dense_head(features)
+        grid = self.spec.priors
+        class_logits = at_least_float32(flatten_levels(class_maps, grid.per_cell))
+        deltas = at_least_float32(flatten_levels(box_maps, grid.per_cell))
+        sizes_hw = [(m.shape[2], m.shape[3]) for m in class_maps]
+        priors = grid.boxes_xyxy(sizes_hw, device=deltas.device, dtype=deltas.dtype)
+        return DenseRaw2D(
+            features=features,
+            class_logits=class_logits,
+            boxes_xyxy=decode_deltas(deltas, priors),
+            box_logits=None,
+            priors_xyxy=priors,
+            level_sizes=tuple(h * w * grid.per_cell for h, w in sizes_hw),
+            strides=grid.strides,
+            canvas_hw=(batch.images.shape[2], batch.images.shape[3]),
+        )
+
+    def assign(self, raw: DenseRaw2D, batch: Batch[Boxes2D]) -> DenseAssignment2D:
+        """Assign by IoU: positive from 0.5, background below 0.4, ignored in between."""
+        return assign_batch(raw, batch, lambda r, boxes: max_iou(r.priors_xyxy, boxes))
+
+    def losses(self, raw: DenseRaw2D, assignment: DenseAssignment2D, batch: Batch[Boxes2D]) -> dict[str, Tensor]:
+        """Return the focal loss of the classes and the loss of the boxes, both divided by the normaliser."""
+        rows = focal_rows(raw.class_logits, assignment.labels)
+        return {
+            "focal": (rows * assignment.weights).sum() / assignment.normaliser,
+            "box": self._box_rows(raw, assignment).sum() / assignment.normaliser,
+        }
+
+    def _box_rows(self, raw: DenseRaw2D, assignment: DenseAssignment2D) -> Tensor:
+        """Return the box loss of every positive, (P,)."""
+        positive = assignment.positive(raw.class_logits.shape[2])
+        predicted, target = raw.boxes_xyxy[positive], assignment.boxes_xyxy[positive]
+        if self.config.box_loss == "giou":
+            return iou_rows(predicted, target, "giou")
+        priors = raw.priors_xyxy.expand(*positive.shape, 4)[positive]
+        return (encode_deltas(predicted, priors) - encode_deltas(target, priors)).abs().sum(dim=1)
+
+    def predict(self, raw: DenseRaw2D, batch: Batch[Boxes2D]) -> list[Detections2D]:
+        """Return the detections of every image, boxes in pixels of the original image."""
+        return self.config.postprocess.detections(raw, batch)

@@ -1,0 +1,90 @@
+"""Backbones: any timm model that gives feature maps."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import timm
+import torch
+from torch import Tensor, nn
+
+from limbeck.errors import CheckpointError, IncompatibleError, nearest
+
+IMAGENET_MEAN = (123.675, 116.28, 103.53)
+IMAGENET_STD = (58.395, 57.12, 57.375)
+
+
+class Normalise(nn.Module):
+    """Turn (B,3,H,W) grey levels 0 to 255 into zero-mean, unit-variance floats.
+
+    It sits inside the model so that training, evaluation, export and server cannot disagree.
+    """
+
+    scale: Tensor
+    shift: Tensor
+
+    def __init__(self, mean: tuple[float, ...] = IMAGENET_MEAN, std: tuple[float, ...] = IMAGENET_STD) -> None:
+        super().__init__()
+        self.register_buffer("scale", 1 / torch.tensor(std).view(1, -1, 1, 1), persistent=False)
+        self.register_buffer("shift", -(torch.tensor(mean) / torch.tensor(std)).view(1, -1, 1, 1), persistent=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the normalised images in the memory format of the weights that follow (channels last)."""
+        return torch.addcmul(self.shift, images.to(self.scale.dtype), self.scale).contiguous(
+            memory_format=torch.channels_last
+        )
+
+
+class Backbone(nn.Module):
+    """A timm model cut at the strides asked for.
+
+    Args:
+        name: Any timm model name that supports ``features_only``.
+        strides: Strides of the maps to return, in pixels per cell.
+        pretrained: Fetch timm's pretrained weights. This is the one place where limbeck may use the network, and only
+            when the user asks for it.
+
+    Attributes:
+        channels: Channels of each map returned.
+
+    Raises:
+        IncompatibleError: timm does not know the name, or the model has no map of a stride asked for.
+        CheckpointError: Pretrained weights were asked for and cannot be had.
+    """
+
+    def __init__(self, name: str, strides: tuple[int, ...], pretrained: bool = False) -> None:
+        super().__init__()
+        reductions = _reductions(name)
+        missing = [stride for stride in strides if stride not in reductions]
+        if missing:
+            raise IncompatibleError(
+                f"The backbone '{name}' has no map of stride {missing[0]}; its maps have the strides {reductions}."
+            )
+        # timm keeps the last map of a stride that occurs more than once, which is the deepest one.
+        indices = tuple(len(reductions) - 1 - reductions[::-1].index(stride) for stride in strides)
+        try:
+            body: Any = timm.create_model(name, features_only=True, out_indices=indices, pretrained=pretrained)
+        except Exception as error:
+            if not pretrained:
+                raise
+            raise CheckpointError(
+                f"The pretrained weights of '{name}' cannot be had: {error}",
+                hint="set 'pretrained: false' to train from scratch, or put the weights into the hub's cache first",
+            ) from error
+        self.body: nn.Module = body
+        self.channels: tuple[int, ...] = tuple(body.feature_info.channels())
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """Return the maps, (B,C,H/stride,W/stride) each."""
+        return list(self.body(images))
+
+
+def _reductions(name: str) -> list[int]:
+    if not timm.is_model(name):
+        raise IncompatibleError(f"timm knows no backbone '{name}'{nearest(name, timm.list_models())}.")
+    try:
+        with torch.device("meta"):
+            body: Any = timm.create_model(name, features_only=True, pretrained=False)
+        return list(body.feature_info.reduction())
+    except (AssertionError, AttributeError, RuntimeError) as error:
+        raise IncompatibleError(f"The timm model '{name}' cannot give feature maps ({error}).") from error

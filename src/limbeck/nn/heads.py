@@ -1,0 +1,77 @@
+"""Heads: convolution towers shared by all levels of a pyramid."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from limbeck.nn.necks import conv3x3
+
+Norm = Literal["none", "group"]
+CLASS_PRIOR = 0.01
+"""Score of every class at the start, so that the background does not drown the first steps (arXiv 1708.02002)."""
+
+
+def _tower(channels: int, depth: int, *, norm: Norm, depthwise: bool) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for _ in range(depth):
+        layers.append(conv3x3(channels, channels, depthwise=depthwise))
+        if norm == "group":
+            layers.append(nn.GroupNorm(math.gcd(32, channels), channels))
+        layers.append(nn.ReLU(inplace=True))
+    return nn.Sequential(*layers)
+
+
+class DenseHead(nn.Module):
+    """A class tower and a box tower with one 3x3 output convolution each, shared by all levels.
+
+    Args:
+        channels: Channels of the pyramid and of the towers.
+        class_channels: Output channels of the class tower (classes times priors per cell).
+        box_channels: Output channels of the box tower.
+        depth: Convolutions per tower.
+        norm: ``group`` puts a group norm (32 groups, fewer on thin heads) behind every tower convolution.
+        depthwise: Use depthwise-separable tower convolutions.
+        level_scales: If above 0, one learnable factor per level on the box output (GFL).
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        class_channels: int,
+        box_channels: int,
+        *,
+        depth: int,
+        norm: Norm,
+        depthwise: bool,
+        level_scales: int = 0,
+    ) -> None:
+        super().__init__()
+        self.class_tower = _tower(channels, depth, norm=norm, depthwise=depthwise)
+        self.box_tower = _tower(channels, depth, norm=norm, depthwise=depthwise)
+        self.class_out = nn.Conv2d(channels, class_channels, 3, padding=1)
+        self.box_out = nn.Conv2d(channels, box_channels, 3, padding=1)
+        self.scales = nn.ParameterList(nn.Parameter(torch.ones(())) for _ in range(level_scales))
+        self._initialise()
+
+    def _initialise(self) -> None:
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.normal_(module.weight, std=0.01)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+                if module.groups > 1:  # a depthwise 3x3 sums 9 values only: 0.01 would shrink its output to nothing
+                    nn.init.kaiming_uniform_(module.weight, nonlinearity="relu")
+        nn.init.constant_(self.class_out.bias, -math.log((1 - CLASS_PRIOR) / CLASS_PRIOR))  # type: ignore[arg-type]
+
+    def forward(self, levels: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+        """Return the class maps (B,class_channels,H_l,W_l) and the box maps (B,box_channels,H_l,W_l)."""
+        classes = [self.class_out(self.class_tower(level)) for level in levels]
+        boxes = [self.box_out(self.box_tower(level)) for level in levels]
+        if self.scales:
+            boxes = [box * scale for box, scale in zip(boxes, self.scales, strict=True)]
+        return classes, boxes

@@ -1,0 +1,54 @@
+"""Necks: from the maps of a backbone to a pyramid of equal width."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+def conv3x3(in_channels: int, out_channels: int, *, stride: int = 1, depthwise: bool = False) -> nn.Module:
+    """Return a 3x3 convolution, or a depthwise 3x3 followed by a pointwise 1x1 at about a ninth of the cost."""
+    if not depthwise:
+        return nn.Conv2d(in_channels, out_channels, 3, stride=stride, padding=1)
+    return nn.Sequential(
+        nn.Conv2d(in_channels, in_channels, 3, stride=stride, padding=1, groups=in_channels, bias=False),
+        nn.Conv2d(in_channels, out_channels, 1),
+    )
+
+
+class FPN(nn.Module):
+    """Feature pyramid network (arXiv 1612.03144) with further levels by stride-2 convolutions on its last output.
+
+    Args:
+        in_channels: Channels of the maps, from fine to coarse, each half the size of the one before.
+        channels: Channels of every level.
+        extra_levels: Levels beyond the coarsest map.
+        depthwise: Use depthwise-separable output convolutions.
+    """
+
+    def __init__(
+        self, in_channels: Sequence[int], channels: int, extra_levels: int = 0, depthwise: bool = False
+    ) -> None:
+        super().__init__()
+        self.laterals = nn.ModuleList(nn.Conv2d(c, channels, 1) for c in in_channels)
+        self.outputs = nn.ModuleList(conv3x3(channels, channels, depthwise=depthwise) for _ in in_channels)
+        self.extras = nn.ModuleList(
+            conv3x3(channels, channels, stride=2, depthwise=depthwise) for _ in range(extra_levels)
+        )
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.xavier_uniform_(module.weight)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+
+    def forward(self, maps: Sequence[Tensor]) -> list[Tensor]:
+        """Return the pyramid, (B,channels,H_l,W_l) each, from fine to coarse."""
+        merged = [lateral(m) for lateral, m in zip(self.laterals, maps, strict=True)]
+        for fine, coarse in zip(range(len(merged) - 2, -1, -1), range(len(merged) - 1, 0, -1), strict=True):
+            merged[fine] = merged[fine] + functional.interpolate(merged[coarse], size=merged[fine].shape[-2:])
+        levels = [output(m) for output, m in zip(self.outputs, merged, strict=True)]
+        for extra in self.extras:
+            levels.append(extra(levels[-1]))
+        return levels

@@ -1,0 +1,90 @@
+"""Which prior answers for which object, for one image."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from limbeck.ops.boxes2d import centres, paired_iou, pairwise_iou
+from limbeck.ops.precision import at_least_float32
+
+BACKGROUND = -1
+"""Assigned to priors that answer for no object."""
+IGNORED = -2
+"""Assigned to priors that are neither object nor background."""
+INSIDE_MARGIN = 0.01
+"""A prior's centre must lie more than this many pixels inside the object (ATSS)."""
+
+
+def atss(priors_xyxy: Tensor, level_sizes: Sequence[int], gt_boxes_xyxy: Tensor, topk: int = 9) -> Tensor:
+    """Assign priors by adaptive training sample selection, ATSS (arXiv 1912.02424).
+
+    Per object and level the ``topk`` priors of nearest centre are candidates. A candidate is positive if its IoU
+    reaches the mean plus the unbiased standard deviation of the IoUs of all the object's candidates, and its centre
+    lies inside the object. A prior that is positive for several objects goes to the one of largest IoU.
+
+    Args:
+        priors_xyxy: (N,4) in pixels, level after level.
+        level_sizes: Priors per level; they add up to N.
+        gt_boxes_xyxy: (M,4) in pixels; M may be 0.
+        topk: Candidates per object and level.
+
+    Returns:
+        (N,) int64: index of the object, or -1 for background.
+    """
+    priors, objects = at_least_float32(priors_xyxy), at_least_float32(gt_boxes_xyxy)
+    if objects.shape[0] == 0:
+        return torch.full((priors.shape[0],), BACKGROUND, device=priors.device)
+    candidates = _nearest_priors(centres(priors), level_sizes, centres(objects), topk)
+    iou = paired_iou(priors[candidates], objects[:, None])
+    deviation = iou.std(dim=1, correction=min(1, iou.shape[1] - 1))
+    reached = iou >= (iou.mean(dim=1) + deviation)[:, None]
+    positive = reached & _inside(centres(priors)[candidates], objects[:, None])
+    quality = iou.new_full((objects.shape[0], priors.shape[0]), -1)
+    quality.scatter_(1, candidates, iou.masked_fill(~positive, -1))
+    best, index = quality.max(dim=0)
+    return index.masked_fill(best < 0, BACKGROUND)
+
+
+def _nearest_priors(points: Tensor, level_sizes: Sequence[int], targets: Tensor, topk: int) -> Tensor:
+    """Return (M, candidates) the indices of the ``topk`` points nearest to each target, per level."""
+    nearest, start = [], 0
+    for level in points.split(list(level_sizes)):
+        squared = (targets[:, None, 0] - level[:, 0]).square() + (targets[:, None, 1] - level[:, 1]).square()
+        nearest.append(squared.topk(min(topk, level.shape[0]), dim=1, largest=False, sorted=False).indices + start)
+        start += level.shape[0]
+    return torch.cat(nearest, dim=1)
+
+
+def _inside(points: Tensor, boxes: Tensor) -> Tensor:
+    """Return (...) bool: the point (...,2) lies more than `INSIDE_MARGIN` inside the box (...,4)."""
+    margins = torch.cat([points - boxes[..., :2], boxes[..., 2:] - points], dim=-1)
+    return margins.amin(dim=-1) > INSIDE_MARGIN
+
+
+def max_iou(priors_xyxy: Tensor, gt_boxes_xyxy: Tensor, positive: float = 0.5, negative: float = 0.4) -> Tensor:
+    """Assign every prior to the object it overlaps most, as RetinaNet does (arXiv 1708.02002).
+
+    The best priors of an object stay with it however small their IoU; among several such objects the larger IoU
+    decides.
+
+    Args:
+        priors_xyxy: (N,4) in pixels.
+        gt_boxes_xyxy: (M,4) in pixels; M may be 0.
+        positive: IoU from which a prior is positive.
+        negative: IoU below which a prior is background.
+
+    Returns:
+        (N,) int64: index of the object, -1 for background, -2 for the IoUs in between.
+    """
+    if gt_boxes_xyxy.shape[0] == 0:
+        return torch.full((priors_xyxy.shape[0],), BACKGROUND, device=priors_xyxy.device)
+    iou = pairwise_iou(gt_boxes_xyxy, priors_xyxy)
+    best, index = iou.max(dim=0)
+    index[best < positive] = IGNORED
+    index[best < negative] = BACKGROUND
+    object_best = iou.amax(dim=1, keepdim=True)
+    kept, kept_index = iou.masked_fill((iou < object_best) | (iou <= 0), -1).max(dim=0)
+    return torch.where(kept > 0, kept_index, index)

@@ -1,0 +1,67 @@
+"""From dense scores to final boxes, on fixed shapes: the same code runs in evaluation and inside the exported graph."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torchvision.ops import nms
+
+
+def select_detections(
+    class_logits: Tensor,
+    boxes_xyxy: Tensor,
+    canvas_hw: tuple[int, int],
+    *,
+    score_threshold: float,
+    nms_iou: float,
+    pre_nms: int,
+    max_detections: int,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Keep the best boxes of every image by greedy class-aware non-maximum suppression.
+
+    All images go through one call of NMS: a class moves its boxes along x and an image along y, so that boxes of
+    different classes or images never overlap (two axes, so that coordinates stay small enough for float32).
+
+    Args:
+        class_logits: (B,N,K).
+        boxes_xyxy: (B,N,4) in pixels of the canvas.
+        canvas_hw: Height and width of the canvas; boxes are clipped to it.
+        score_threshold: Lowest score of a detection.
+        nms_iou: A box is dropped when its IoU with a better kept one of its class is above this.
+        pre_nms: Candidates per image that enter NMS.
+        max_detections: D, detections kept per image (fewer if there are fewer candidates).
+
+    Returns:
+        Boxes (B,D,4), scores (B,D) and labels (B,D), best first; unused places have score 0.
+    """
+    scores, boxes, labels = _candidates(class_logits, boxes_xyxy, pre_nms)
+    limit = boxes.new_tensor([canvas_hw[1], canvas_hw[0], canvas_hw[1], canvas_hw[0]])
+    boxes = torch.minimum(boxes.clamp(min=0), limit)
+    good = scores >= score_threshold
+    kept = _nms_mask(boxes, scores, labels, good, float(max(canvas_hw)) + 1.0, nms_iou)
+    final, order = torch.where(kept & good, scores, 0.0).topk(min(max_detections, scores.shape[1]), dim=1)
+    return boxes.gather(1, order[..., None].expand(-1, -1, 4)), final, labels.gather(1, order)
+
+
+def _candidates(class_logits: Tensor, boxes_xyxy: Tensor, pre_nms: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Return scores (B,P), boxes (B,P,4) and labels (B,P) of the P best (location, class) pairs.
+
+    The P best pairs lie on the P locations with the best single class, so that the locations are chosen first.
+    """
+    num_classes = class_logits.shape[2]
+    _, location = class_logits.amax(dim=2).topk(min(pre_nms, class_logits.shape[1]), dim=1)
+    logits = class_logits.gather(1, location[..., None].expand(-1, -1, num_classes))
+    best, pair = logits.flatten(1).topk(min(pre_nms, logits.shape[1] * num_classes), dim=1)
+    location = location.gather(1, pair // num_classes)
+    return best.sigmoid(), boxes_xyxy.gather(1, location[..., None].expand(-1, -1, 4)), pair % num_classes
+
+
+def _nms_mask(boxes: Tensor, scores: Tensor, labels: Tensor, good: Tensor, span: float, nms_iou: float) -> Tensor:
+    """Return (B,P) bool: boxes that survive. Boxes that are not good share one far box, so that they cost nothing."""
+    images = torch.arange(boxes.shape[0], device=boxes.device)[:, None].expand_as(labels)
+    shift = torch.stack([labels, images, labels, images], dim=-1).to(boxes.dtype) * span
+    far = boxes.new_tensor([-2.0, -2.0, -1.0, -1.0]) * span
+    apart = torch.where(good[..., None], boxes + shift, far)
+    keep = nms(apart.flatten(0, 1), torch.where(good, scores, 0.0).flatten(), nms_iou)
+    mask = torch.zeros_like(scores, dtype=torch.bool).flatten()
+    return mask.index_fill(0, keep, True).view_as(good)

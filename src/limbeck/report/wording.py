@@ -1,0 +1,157 @@
+"""The report's sentences and tables of numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from limbeck.report.collect import Comparison, Difference, Evaluation, Run
+from limbeck.report.formats import UNKNOWN, count, duration, metric, optional, percent, signed, size
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What happened, in plain words; ``outcome`` is better, worse or level."""
+
+    outcome: str
+    headline: str
+    details: tuple[str, ...]
+
+
+def verdict(run: Run) -> Verdict:
+    """Say whether distillation helped, by the paired bootstrap interval of the AP difference."""
+    student, control = (run.models[role].evaluation.metrics["AP"] for role in ("student", "control"))
+    change = run.comparison.student_minus_control["AP"]
+    outcome = _outcome(change)
+    numbers = f"AP {metric(student)} against {metric(control)}"
+    headline = {
+        "better": f"The distilled student is better than the same student trained without distillation: {numbers}.",
+        "worse": f"The distilled student is worse than the same student trained without distillation: {numbers}.",
+        "level": "The distilled student cannot be told apart from the same student trained without distillation: "
+        f"{numbers}.",
+    }[outcome]
+    details = [
+        f"Difference {signed(change.difference)}, 95 % interval {signed(change.low)} to {signed(change.high)}, "
+        f"above zero in {percent(change.share_above_zero)} of the resamples of {run.facts.data.val_images} "
+        "validation images.",
+        _gap_sentence(run),
+        "Each model was trained once: the interval covers the choice of validation images, not the luck of a training.",
+    ]
+    return Verdict(outcome, headline, tuple(sentence for sentence in details if sentence))
+
+
+def _outcome(change: Difference) -> str:
+    if change.low > 0:
+        return "better"
+    return "worse" if change.high < 0 else "level"
+
+
+def _gap_sentence(run: Run) -> str:
+    if "teacher" not in run.models:
+        return ""
+    gap = run.comparison.gap_closed
+    if gap is None:
+        return "The teacher is not better than the control, so there is no gap to close."
+    if gap < 0:
+        return "None of the gap between control and teacher is closed."
+    uncertain = _outcome(run.comparison.student_minus_control["AP"]) == "level"
+    closes = f"{percent(gap)} of the gap between control and teacher"
+    return (
+        f"On these images it closes {closes}, but that is as uncertain as the difference."
+        if uncertain
+        else (f"It closes {closes}.")
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A key figure: value, what it is, and a remark."""
+
+    value: str
+    title: str
+    remark: str
+
+
+def cards(run: Run) -> list[Card]:
+    """Return the key figures at the top of the page."""
+    student = run.models["student"].evaluation
+    change = run.comparison.student_minus_control["AP"]
+    result = [
+        Card(metric(student.metrics["AP"]), "AP of the student", _interval_remark(student)),
+        Card(signed(change.difference), "AP over the control", f"{signed(change.low)} to {signed(change.high)}"),
+    ]
+    if "teacher" not in run.models:
+        return result
+    teacher = run.models["teacher"].evaluation
+    return [*result, _gap_card(run.comparison), *_ratio_cards(student, teacher)]
+
+
+def _gap_card(comparison: Comparison) -> Card:
+    gap = comparison.gap_closed
+    return Card(UNKNOWN if gap is None else percent(gap), "of the gap closed", "from control to teacher")
+
+
+def _ratio_cards(student: Evaluation, teacher: Evaluation) -> list[Card]:
+    """Compare costs, leaving out what was not measured."""
+    result = [
+        Card(percent(student.parameters / teacher.parameters), "of the teacher's parameters", count(student.parameters))
+    ]
+    if student.multiply_adds and teacher.multiply_adds:
+        share = percent(student.multiply_adds / teacher.multiply_adds)
+        result.append(Card(share, "of the teacher's multiply-adds", f"{count(student.multiply_adds)} per image"))
+    if student.latency_ms and teacher.latency_ms:
+        share = percent(student.latency_ms.p50 / teacher.latency_ms.p50)
+        result.append(Card(share, "of the teacher's latency", f"{student.latency_ms.p50:.1f} ms per image"))
+    return result
+
+
+def _interval_remark(evaluation: Evaluation) -> str:
+    low, high = evaluation.intervals["AP"]
+    return f"{metric(low)} to {metric(high)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row of the table of models: what, a unit or explanation, and one (value, interval) per model."""
+
+    title: str
+    note: str
+    cells: tuple[tuple[str, str], ...]
+
+
+def model_rows(models: Sequence[Evaluation]) -> list[Row]:
+    """Return the table of the models side by side."""
+    return [
+        *(_metric_row(name, models) for name in ("AP", "AP50", "AP75", "AR100")),
+        _row("Parameters", "", [count(m.parameters) for m in models]),
+        _row("Multiply-adds", "per image", [optional(m.multiply_adds, count) for m in models]),
+        _row("Latency", _latency_note(models), [_latency(m) for m in models]),
+        _row("Weight file", "", [optional(m.weights_bytes, size) for m in models]),
+        _row("Training time", "", [optional(m.train_seconds, duration) for m in models]),
+        _row("Epochs", "", [optional(m.epochs, str) for m in models]),
+    ]
+
+
+def _metric_row(name: str, models: Sequence[Evaluation]) -> Row:
+    notes = {"AP": "mean over IoU 0.50 to 0.95", "AP50": "IoU 0.50", "AP75": "IoU 0.75", "AR100": "average recall"}
+    cells = []
+    for model in models:
+        low_high = model.intervals.get(name)
+        interval = f"{metric(low_high[0])} to {metric(low_high[1])}" if low_high else ""
+        cells.append((metric(model.metrics[name]), interval))
+    return Row(name, notes[name], tuple(cells))
+
+
+def _row(title: str, note: str, values: Sequence[str]) -> Row:
+    return Row(title, note, tuple((value, "") for value in values))
+
+
+def _latency_note(models: Sequence[Evaluation]) -> str:
+    threads = {m.latency_ms.threads for m in models if m.latency_ms and m.latency_ms.threads}
+    with_threads = f", {threads.pop()} threads" if len(threads) == 1 else ""
+    return f"ms per image, median (95th percentile){with_threads}"
+
+
+def _latency(model: Evaluation) -> str:
+    latency = model.latency_ms
+    return UNKNOWN if latency is None else f"{latency.p50:.1f} ({latency.p95:.1f})"

@@ -1,0 +1,100 @@
+"""The one place that knows what belongs to a task: its data, its metric and its result format."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from limbeck.core.outputs import Detections2D
+from limbeck.core.samples import Batch, Boxes2D, Frame
+from limbeck.data.coco import CocoData, read_train_and_val
+from limbeck.data.config import DataConfig
+from limbeck.data.detection2d import DetectionViews, Sample, collate
+from limbeck.data.views import ViewLoader
+from limbeck.metrics.coco import BoxMetrics, CocoResult, CocoTruth, evaluate
+
+EVAL_BATCH = 8
+
+
+@dataclass(frozen=True)
+class Detection2DTask:
+    """2D detection: a data set that was read and checked, and how its answers are measured.
+
+    Attributes:
+        config: Where the data is and how it is fitted and augmented.
+        train: The training part.
+        val: The validation part.
+        truth: What should be found in the validation part.
+    """
+
+    main_metric = "AP"
+
+    config: DataConfig
+    train: CocoData
+    val: CocoData
+    truth: CocoTruth
+
+    @classmethod
+    def load(cls, config: DataConfig, verify_pixels: bool = False) -> Detection2DTask:
+        """Read and check both parts of a data set.
+
+        Raises:
+            DataError: All that is missing or broken.
+        """
+        train, val = read_train_and_val(config, verify_pixels)
+        truth = CocoTruth.from_records(val.records, val.classes, val.category_ids, config.val.images)
+        return cls(config, train, val, truth)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names in the order of the labels."""
+        return self.train.classes
+
+    @property
+    def skipped(self) -> tuple[str, ...]:
+        """One sentence for everything that was left out."""
+        return self.train.skipped + self.val.skipped
+
+    def train_loader(
+        self, batch_size: int, *, seed: int, workers: int, rank: int = 0, world_size: int = 1
+    ) -> ViewLoader[Sample, Batch[Boxes2D]]:
+        """Return augmented, shuffled batches of the training part."""
+        views = DetectionViews(self.train.records, self.config.size, self.config.resize, self.config.augment, seed=seed)
+        return ViewLoader(
+            views,
+            batch_size,
+            collate,
+            seed=seed,
+            shuffle=True,
+            drop_last=True,
+            workers=workers,
+            views=self.config.views,
+            rank=rank,
+            world_size=world_size,
+        )
+
+    def val_loader(self, workers: int = 0, batch_size: int = EVAL_BATCH) -> ViewLoader[Sample, Batch[Boxes2D]]:
+        """Return plain batches of the validation part, every image once."""
+        views = DetectionViews(self.val.records, self.config.size, self.config.resize)
+        return ViewLoader(views, batch_size, collate, workers=workers)
+
+    def results(self, detections: Sequence[Detections2D], frames: Sequence[Frame]) -> list[CocoResult]:
+        """Return detections in the COCO result format."""
+        return [row for found, frame in zip(detections, frames, strict=True) for row in self._rows(found, frame)]
+
+    def _rows(self, found: Detections2D, frame: Frame) -> Iterable[CocoResult]:
+        boxes = found.boxes_xyxy.double().cpu()
+        xywh = torch.cat([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], dim=1).tolist()
+        for box, score, label in zip(xywh, found.scores.tolist(), found.labels.tolist(), strict=True):
+            yield {
+                "image_id": frame.id,
+                "category_id": self.val.category_ids[label],
+                "bbox": box,
+                "score": score,
+            }
+
+    def evaluate(self, results: Sequence[CocoResult]) -> BoxMetrics:
+        """Measure results on the validation part."""
+        return evaluate(self.truth, results)

@@ -1,0 +1,156 @@
+"""One training step: student, teacher, methods, in the order in which it happens."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import lightning
+import torch
+from torch import Tensor, nn
+
+from limbeck.config import TrainConfig
+from limbeck.core.method import Method, Progress, Step, Terms
+from limbeck.core.model import Model
+from limbeck.core.samples import Batch
+from limbeck.errors import IncompatibleError, TrainingError
+from limbeck.training.teacher import FrozenTeacher
+
+
+class Distillation(lightning.LightningModule):
+    """Student and methods in one module, so that DDP synchronises both; the teacher stays outside the module tree.
+
+    Args:
+        student: The model to train.
+        methods: What adds to its loss.
+        teacher: The frozen teacher, if a method needs one.
+        config: How to train.
+        seed: Random numbers of a step depend on (seed, step, process) alone, so that a resumed run draws the same.
+        total_steps: Optimizer steps of the whole training.
+    """
+
+    def __init__(
+        self,
+        student: Model[Any, Any, Any, Any],
+        methods: Sequence[Method[Any, Any, Any]],
+        teacher: FrozenTeacher | None,
+        config: TrainConfig,
+        *,
+        seed: int,
+        total_steps: int,
+    ) -> None:
+        super().__init__()
+        self.student = student.to(memory_format=torch.channels_last)
+        self.methods = nn.ModuleList(methods)
+        self.teacher = teacher if any(method.uses_teacher for method in methods) else None
+        self.config = config
+        self.seed = seed
+        self.total_steps = total_steps
+
+    def on_train_batch_start(self, batch: Batch[Any], batch_idx: int) -> None:
+        """Seed the random numbers of this step."""
+        batches_done = self.current_epoch * int(self.trainer.num_training_batches) + batch_idx
+        torch.manual_seed((self.seed * 1_000_003 + batches_done) * 1_009 + self.global_rank)
+
+    def training_step(self, batch: Batch[Any], batch_idx: int) -> Tensor:
+        """Return the total loss: the student's supervised terms plus those of every method."""
+        terms = self.loss_terms(batch)
+        total = torch.stack(list(terms.losses.values())).sum()
+        if not torch.isfinite(total):
+            raise TrainingError(_not_finite(terms, batch), hint="the last good checkpoint is kept; try a lower lr")
+        values = {"loss": total.detach()} | {name: value.detach() for name, value in terms.losses.items()} | terms.logs
+        self.log_dict({f"train/{name}": value for name, value in values.items()}, batch_size=len(batch))
+        self.log_dict({name: value.detach() for name, value in terms.losses.items()}, prog_bar=True, logger=False)
+        return total
+
+    def loss_terms(self, batch: Batch[Any]) -> Terms:
+        """Run student, teacher and methods on a batch; returns all loss terms by name, already weighted."""
+        student_out = self.student(batch)
+        assignment = self.student.assign(student_out, batch)
+        task_losses = self.student.losses(student_out, assignment, batch)
+        step = Step(
+            batch=batch,
+            student=self.student,
+            student_out=student_out,
+            teacher_out=self.teacher(batch) if self.teacher is not None else None,
+            assignment=assignment,
+            task_losses=task_losses,
+            progress=self._progress(),
+        )
+        merged = Terms(dict(task_losses))
+        for method in self.methods:
+            _merge(merged, method(step))
+        return merged
+
+    def on_after_backward(self) -> None:
+        """Drop the gradients of the student's parts that a method keeps frozen at this step."""
+        for method in self.methods:
+            assert isinstance(method, Method)
+            for part in method.frozen_student_parts(self._progress()):
+                for parameter in self.student.get_submodule(part).parameters():
+                    parameter.grad = None
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Clip the gradient norm. Lightning's own clipping refuses fused optimizers under autocast."""
+        if self.config.clip_norm is not None:
+            nn.utils.clip_grad_norm_(self.parameters(), self.config.clip_norm)
+
+    def configure_optimizers(self) -> Any:
+        """Return the optimizer over student and methods, and the schedule per optimizer step."""
+        groups = _student_groups(self.student, self.config.weight_decay)
+        for method in self.methods:
+            assert isinstance(method, Method)
+            groups += method.param_groups()
+        optimizer = _optimizer(groups, self.config)
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: lr_factor(step, self.total_steps, self.config)
+        )
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def _progress(self) -> Progress:
+        if self._trainer is None:
+            return Progress(step=0, total_steps=self.total_steps, epoch=0)
+        return Progress(step=self.global_step, total_steps=self.total_steps, epoch=self.current_epoch)
+
+
+def lr_factor(step: int, total_steps: int, config: TrainConfig) -> float:
+    """Return the learning rate of a step as a share of ``config.lr``: a linear warm-up, then the schedule."""
+    warmup = min(1.0, (step + 1) / (config.warmup_steps + 1))
+    done = min(step / max(total_steps, 1), 1.0)
+    if config.schedule == "cosine":
+        return warmup * 0.5 * (1 + math.cos(math.pi * done))
+    if config.schedule == "step":
+        return warmup * 0.1 ** sum(done >= milestone for milestone in config.milestones)
+    return warmup
+
+
+def _student_groups(student: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Return two groups: weights, and norms and biases, which are not decayed."""
+    parameters = [p for p in student.parameters() if p.requires_grad]
+    return [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": weight_decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+
+
+def _optimizer(groups: list[dict[str, Any]], config: TrainConfig) -> torch.optim.Optimizer:
+    if config.optimizer == "sgd":
+        return torch.optim.SGD(
+            groups, lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay, fused=True
+        )
+    return torch.optim.AdamW(groups, lr=config.lr, weight_decay=config.weight_decay, fused=True)
+
+
+def _merge(into: Terms, new: Terms) -> None:
+    twice = into.losses.keys() & new.losses.keys()
+    if twice:
+        raise IncompatibleError(f"Two methods give a loss term of the same name: {', '.join(sorted(twice))}.")
+    into.losses.update(new.losses)
+    into.logs.update(new.logs)
+
+
+def _not_finite(terms: Terms, batch: Batch[Any]) -> str:
+    bad = [f"{name} = {value.item()}" for name, value in terms.losses.items() if not torch.isfinite(value)]
+    files = ", ".join(str(frame.path) for frame in batch.frames)
+    return f"The loss is not finite ({'; '.join(bad) or 'the sum overflows'}) on the samples {files}."

@@ -1,0 +1,41 @@
+"""The frozen teacher, held where no checkpoint, optimizer or DDP can find it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from limbeck.core.model import Model, ModelSpec
+from limbeck.core.outputs import RawOutput
+from limbeck.core.samples import Batch
+
+
+class FrozenTeacher:
+    """Runs a model in eval mode without gradient.
+
+    It is no ``nn.Module``: a Lightning module that holds it does not register the teacher, so that it stays out of the
+    state dict, the optimizer, DDP and every checkpoint.
+
+    Args:
+        model: The teacher.
+    """
+
+    def __init__(self, model: Model[Any, Any, Any, Any]) -> None:
+        self._model = model.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+        self._device: torch.device | None = None
+
+    @property
+    def spec(self) -> ModelSpec:
+        """Spec of the teacher."""
+        return self._model.spec
+
+    def __call__(self, batch: Batch[Any]) -> RawOutput:
+        """Return the raw output for a batch, without gradient."""
+        device = next(iter(batch.inputs.values())).device
+        if device != self._device:
+            self._model.to(device)
+            self._device = device
+        with torch.no_grad():
+            raw: RawOutput = self._model(batch)
+        return raw

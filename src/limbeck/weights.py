@@ -1,0 +1,114 @@
+"""Weight files: ``safetensors`` beside a json that says all that is needed to build the model again. No pickle."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from limbeck.core.model import Model
+from limbeck.errors import CheckpointError, LimbeckError
+from limbeck.imaging import ResizeMode
+from limbeck.lookup import build_model, model_config
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class WeightsInfo:
+    """What stands in the json beside a weight file.
+
+    Attributes:
+        model: Settings of the model; ``model`` names its class.
+        classes: Class names in the order of the logits.
+        size: Width and height of the network's input in pixels.
+        resize: How an image is fitted onto it.
+        metrics: What the model reached on the validation data.
+        methods: The methods that trained it; empty for a plain training.
+        licence: Terms of the weights, as the run file states them.
+        data_licence: Terms of the data they were trained on.
+        epochs: Passes over the training data.
+        train_seconds: Time the training took.
+        limbeck: Version of limbeck that wrote the file.
+        format: Version of this file format.
+    """
+
+    model: dict[str, Any]
+    classes: tuple[str, ...]
+    size: tuple[int, int]
+    resize: ResizeMode
+    metrics: dict[str, float] = field(default_factory=dict)
+    methods: tuple[str, ...] = ()
+    licence: str = "unknown"
+    data_licence: str = "unknown"
+    epochs: int | None = None
+    train_seconds: float | None = None
+    limbeck: str = ""
+    format: int = FORMAT
+
+
+def save_weights(path: Path, state: dict[str, Tensor], info: WeightsInfo) -> None:
+    """Write ``path`` (safetensors) and the json beside it, each at once or not at all."""
+    part = path.with_suffix(".part")
+    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}, part)
+    os.replace(part, path)
+    write_info(path, info)
+
+
+def write_info(path: Path, info: WeightsInfo) -> None:
+    """Write the json beside the weight file ``path``."""
+    part = path.with_suffix(".part")
+    part.write_text(json.dumps(asdict(info), indent=2) + "\n", encoding="utf-8")
+    os.replace(part, path.with_suffix(".json"))
+
+
+def load_weights(path: Path) -> tuple[Model[Any, Any, Any, Any], WeightsInfo]:
+    """Build the model of a weight file and load its weights; the model is in eval mode.
+
+    Raises:
+        CheckpointError: A file is missing or broken, or the weights are of another model.
+    """
+    info = read_info(path)
+    try:
+        settings = {**info.model, "pretrained": False} if "pretrained" in info.model else info.model
+        model = build_model(model_config(settings), info.classes)
+        model.load_state_dict(load_file(path))
+    except FileNotFoundError:
+        raise CheckpointError(f"The weight file {path} does not exist.") from None
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"The weight file {path} is broken: {error}") from error
+    except (RuntimeError, ValidationError, LimbeckError) as error:
+        raise CheckpointError(f"The weights in {path} do not fit the model in its json: {error}") from error
+    return model.eval(), info
+
+
+def read_info(path: Path) -> WeightsInfo:
+    """Read the json beside a weight file.
+
+    Raises:
+        CheckpointError: It is missing or broken, or was written by a newer limbeck.
+    """
+    beside = path.with_suffix(".json")
+    try:
+        content = json.loads(beside.read_text(encoding="utf-8"))
+        content |= {key: tuple(content[key]) for key in ("classes", "size", "methods")}
+        info = WeightsInfo(**content)
+    except FileNotFoundError:
+        raise CheckpointError(
+            f"{beside} does not exist; it must stand beside the weights.",
+            hint="use the best.safetensors of a limbeck run together with its best.json",
+        ) from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{beside} is broken: {error}") from error
+    if info.format > FORMAT:
+        raise CheckpointError(
+            f"{path} was written by a newer limbeck ({info.limbeck}); this one reads format {FORMAT}."
+        )
+    return info

@@ -1,0 +1,64 @@
+"""Sentences and tables."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from limbeck.report.collect import Difference, Run, collect
+from limbeck.report.wording import cards, model_rows, verdict
+
+
+def changed(run: Run, low: float, high: float, gap: float | None) -> Run:
+    change = Difference((low + high) / 2, low, high, 0.5)
+    return replace(run, comparison=replace(run.comparison, gap_closed=gap, student_minus_control={"AP": change}))
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "outcome"),
+    [(0.01, 0.1, "better"), (0.0, 0.1, "level"), (-0.1, 0.1, "level"), (-0.1, 0.0, "level"), (-0.1, -0.01, "worse")],
+)
+def test_the_interval_decides(make_run: Any, low: float, high: float, outcome: str) -> None:
+    assert verdict(changed(collect(make_run()), low, high, 0.2)).outcome == outcome
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "gap", "sentence"),
+    [
+        (0.01, 0.1, 0.25, "It closes 25 % of the gap between control and teacher."),
+        (-0.1, 0.1, 0.25, "as uncertain as the difference"),
+        (-0.1, -0.01, -0.25, "None of the gap between control and teacher is closed."),
+        (0.01, 0.1, None, "The teacher is not better than the control"),
+    ],
+)
+def test_the_gap_is_stated_with_its_caution(
+    make_run: Any, low: float, high: float, gap: float | None, sentence: str
+) -> None:
+    assert sentence in verdict(changed(collect(make_run()), low, high, gap)).details[1]
+
+
+def test_cards_leave_out_what_was_not_measured(make_run: Any) -> None:
+    run = collect(make_run())
+    teacher = run.models["teacher"]
+    unmeasured = replace(teacher.evaluation, latency_ms=None, multiply_adds=None)
+    partial = replace(run, models={**run.models, "teacher": replace(teacher, evaluation=unmeasured)})
+
+    assert [card.title for card in cards(run)][3:] == [
+        "of the teacher's parameters",
+        "of the teacher's multiply-adds",
+        "of the teacher's latency",
+    ]
+    assert [card.title for card in cards(partial)][3:] == ["of the teacher's parameters"]
+    assert cards(run)[3].value == "10 %"
+
+
+def test_the_table_of_models(make_run: Any) -> None:
+    evaluations = [model.evaluation for model in collect(make_run()).models.values()]
+    rows = {row.title: row for row in model_rows([replace(evaluations[0], train_seconds=None), *evaluations[1:]])}
+
+    assert [value for value, _ in rows["Training time"].cells] == ["n/a", "1 min 36 s", "1 min 36 s"]
+    assert rows["AP"].cells[0][0] == f"{evaluations[0].metrics['AP']:.3f}"
+    assert " to " in rows["AP"].cells[0][1]
+    assert rows["AP75"].cells[0][1] == ""
