@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from limbeck.ops.assign2d import BACKGROUND, IGNORED, atss, max_iou
-from limbeck.ops.boxes2d import centres, pairwise_iou
+from limbeck.ops.assign2d import BACKGROUND, IGNORED, atss, max_iou, valuable_region
+from limbeck.ops.boxes2d import centres, paired_iou, pairwise_iou
 from limbeck.ops.pyramid import PriorGrid
 
 SIZES_HW = [(8, 10), (4, 5), (2, 3)]
@@ -107,3 +107,29 @@ def test_max_iou_keeps_the_best_prior_of_a_tiny_object() -> None:
     tiny, elsewhere = torch.tensor([[1.0, 1, 2, 2]]), torch.tensor([[90.0, 90, 95, 95]])
     assert max_iou(priors, tiny).tolist() == [0, BACKGROUND]
     assert max_iou(priors, elsewhere).tolist() == [BACKGROUND, BACKGROUND]
+
+
+def test_valuable_region_against_a_loop():
+    generator = torch.Generator().manual_seed(5)
+    grid = PriorGrid((8, 16, 32))
+    sizes = [(12, 12), (6, 6), (3, 3)]
+    priors = grid.boxes_xyxy(sizes)
+    corner = torch.rand(4, 2, generator=generator) * 50
+    objects = torch.cat([corner, corner + 20 + 25 * torch.rand(4, 2, generator=generator)], 1)
+    expected = torch.zeros(len(priors))
+    for one in objects:
+        distance = (centres(priors) - centres(one)).square().sum(1)
+        candidates = [
+            start + int(i)
+            for start, end in ((0, 144), (144, 180), (180, 189))
+            for i in distance[start:end].argsort()[: min(9, end - start)]
+        ]
+        iou = paired_iou(priors, one.expand_as(priors))
+        threshold = iou[candidates].mean() + iou[candidates].std()
+        diou = paired_iou(priors, one.expand_as(priors), "diou")
+        inside = (diou >= 0.25 * threshold) & (diou < threshold)
+        expected = torch.maximum(expected, torch.where(inside, iou, torch.zeros_like(iou)))
+    found = valuable_region(priors, [144, 36, 9], objects)
+    assert (expected > 0).sum() > 10
+    torch.testing.assert_close(found, expected)
+    assert valuable_region(priors, [144, 36, 9], objects[:0]).sum() == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+import torch
 from pydantic import Field
 from torch import Tensor
 
@@ -11,16 +12,22 @@ from limbeck.core.dense2d import check_same_locations, check_same_outputs, posit
 from limbeck.core.method import Method, MethodConfig, Step, Terms
 from limbeck.core.model import DenseSpec2D, ModelSpec
 from limbeck.core.outputs import DenseAssignment2D, DenseRaw2D
-from limbeck.core.samples import Boxes2D
+from limbeck.core.samples import Batch, Boxes2D
 from limbeck.errors import IncompatibleError
 from limbeck.losses.divergence import class_kl_rows, localisation_kl_rows
+from limbeck.ops.assign2d import valuable_region
+
+MAIN_FACTOR = 4
+VLR_FACTOR = 16
+"""What the released code divides the sums over the two regions by."""
 
 
 class Ld(Method[Boxes2D, DenseRaw2D, DenseAssignment2D]):
-    """Softened KL divergence between the side distributions of teacher and student at the positives.
+    """Softened KL divergence between the side distributions of teacher and student.
 
-    This is the main region of the paper. The released code also has a softmax term for the classes, which is off here
-    unless ``class_weight`` is above 0: on a single class it is always zero.
+    It is taken over the positives (the paper's main region) and over the valuable localisation region around them. The
+    released code also has a softmax term for the classes, which is off here unless ``class_weight`` is above 0: on a
+    single class it is always zero.
 
     Args:
         config: Settings.
@@ -36,6 +43,7 @@ class Ld(Method[Boxes2D, DenseRaw2D, DenseAssignment2D]):
 
         name: Literal["ld"] = "ld"
         weight: float = Field(0.25, gt=0)
+        vlr_weight: float = Field(0.25, ge=0)
         temperature: float = Field(10.0, gt=0)
         class_weight: float = Field(0.0, ge=0)
         class_temperature: float = Field(2.0, gt=0)
@@ -55,10 +63,15 @@ class Ld(Method[Boxes2D, DenseRaw2D, DenseAssignment2D]):
         self.config = config
 
     def forward(self, step: Step[Boxes2D, DenseRaw2D, DenseAssignment2D]) -> Terms:
-        """Return the term ``ld`` and, if asked for, ``ld_cls``."""
+        """Return the term ``ld`` and, where their weights are above 0, ``ld_vlr`` and ``ld_cls``."""
         student, teacher = step.student_out, check_same_outputs("ld", step.student_out, step.teacher_out)
         positive = step.assignment.positive(student.class_logits.shape[2])
-        terms = {"ld": self.config.weight * self._localisation(student, teacher, positive)}
+        score = positive_scores(student.class_logits[positive])
+        terms = {"ld": self.config.weight * self._divergence(student, teacher, positive, score) / MAIN_FACTOR}
+        if self.config.vlr_weight > 0:
+            region = self._valuable_region(student, step.batch).masked_fill(positive, 0)
+            rows = self._divergence(student, teacher, region > 0, region[region > 0])
+            terms["ld_vlr"] = self.config.vlr_weight * rows / VLR_FACTOR
         if self.config.class_weight > 0:
             rows = class_kl_rows(
                 student.class_logits[positive], teacher.class_logits[positive], self.config.class_temperature
@@ -66,11 +79,15 @@ class Ld(Method[Boxes2D, DenseRaw2D, DenseAssignment2D]):
             terms["ld_cls"] = self.config.class_weight * rows.sum() / step.assignment.normaliser
         return Terms(terms)
 
-    def _localisation(self, student: DenseRaw2D, teacher: DenseRaw2D, positive: Tensor) -> Tensor:
-        """Return sum_i q_i sum_sides KL / 4 over the positives; as in the release it is not divided by sum q."""
+    def _divergence(self, student: DenseRaw2D, teacher: DenseRaw2D, where: Tensor, weights: Tensor) -> Tensor:
+        """Return sum_i w_i sum_sides KL over the locations chosen; as in the release it is not divided by sum w."""
         if student.box_logits is None or teacher.box_logits is None:
             raise IncompatibleError("The method 'ld' needs heads that give side distributions (box_logits).")
-        rows = localisation_kl_rows(
-            student.box_logits[positive], teacher.box_logits[positive], self.config.temperature
-        ).sum(dim=1)
-        return (positive_scores(student.class_logits[positive]) * rows).sum() / 4
+        rows = localisation_kl_rows(student.box_logits[where], teacher.box_logits[where], self.config.temperature)
+        return (weights * rows.sum(dim=1)).sum()
+
+    @torch.no_grad()
+    def _valuable_region(self, raw: DenseRaw2D, batch: Batch[Boxes2D]) -> Tensor:
+        """Return (B,N), see `limbeck.ops.assign2d.valuable_region`."""
+        boxes = [target.objects().boxes_xyxy for target in batch.targets]
+        return torch.stack([valuable_region(raw.priors_xyxy, raw.level_sizes, image) for image in boxes])

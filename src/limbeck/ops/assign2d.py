@@ -37,15 +37,39 @@ def atss(priors_xyxy: Tensor, level_sizes: Sequence[int], gt_boxes_xyxy: Tensor,
     priors, objects = at_least_float32(priors_xyxy), at_least_float32(gt_boxes_xyxy)
     if objects.shape[0] == 0:
         return torch.full((priors.shape[0],), BACKGROUND, device=priors.device)
-    candidates = _nearest_priors(centres(priors), level_sizes, centres(objects), topk)
-    iou = paired_iou(priors[candidates], objects[:, None])
-    deviation = iou.std(dim=1, correction=min(1, iou.shape[1] - 1))
-    reached = iou >= (iou.mean(dim=1) + deviation)[:, None]
-    positive = reached & _inside(centres(priors)[candidates], objects[:, None])
+    candidates, iou, threshold = _candidates(priors, level_sizes, objects, topk)
+    positive = (iou >= threshold) & _inside(centres(priors)[candidates], objects[:, None])
     quality = iou.new_full((objects.shape[0], priors.shape[0]), -1)
     quality.scatter_(1, candidates, iou.masked_fill(~positive, -1))
     best, index = quality.max(dim=0)
     return index.masked_fill(best < 0, BACKGROUND)
+
+
+def valuable_region(
+    priors_xyxy: Tensor, level_sizes: Sequence[int], gt_boxes_xyxy: Tensor, topk: int = 9, lower: float = 0.25
+) -> Tensor:
+    """Return LD's valuable localisation region, (N,) float: the IoU of a prior inside the region, 0 outside.
+
+    A prior is inside if its distance-IoU with an object is below the threshold of `atss`, but at least ``lower`` times
+    it (arXiv 2102.12252). See `atss` for the other arguments.
+    """
+    priors, objects = at_least_float32(priors_xyxy), at_least_float32(gt_boxes_xyxy)
+    if objects.shape[0] == 0:
+        return priors.new_zeros(priors.shape[0])
+    _, _, threshold = _candidates(priors, level_sizes, objects, topk)
+    distance_iou = paired_iou(priors[None], objects[:, None], "diou")
+    inside = (distance_iou >= lower * threshold) & (distance_iou < threshold)
+    return pairwise_iou(objects, priors).masked_fill(~inside, 0).amax(dim=0)
+
+
+def _candidates(
+    priors: Tensor, level_sizes: Sequence[int], objects: Tensor, topk: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the candidates of every object (M,C), their IoU (M,C) and the object's threshold (M,1)."""
+    candidates = _nearest_priors(centres(priors), level_sizes, centres(objects), topk)
+    iou = paired_iou(priors[candidates], objects[:, None])
+    deviation = iou.std(dim=1, correction=min(1, iou.shape[1] - 1))
+    return candidates, iou, (iou.mean(dim=1) + deviation)[:, None]
 
 
 def _nearest_priors(points: Tensor, level_sizes: Sequence[int], targets: Tensor, topk: int) -> Tensor:

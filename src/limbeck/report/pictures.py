@@ -192,8 +192,8 @@ def _draw_mark(draw: ImageDraw.ImageDraw, box: Sequence[float], label: str, who:
     """Draw a box with a white rim, which shows on any ground, and its label above the box or inside it."""
     left, top, right, bottom = box
     right, bottom = max(left, right), max(top, bottom)
-    draw.rectangle((left - 1, top - 1, right + 1, bottom + 1), outline="white", width=4)
-    draw.rectangle((left, top, right, bottom), outline=COLOURS[who], width=2)
+    draw.rectangle((left - 1, top - 1, right + 1, bottom + 1), outline="white", width=5)
+    draw.rectangle((left, top, right, bottom), outline=COLOURS[who], width=3)
     if label:
         _draw_label(draw, (left, top), label, who)
 

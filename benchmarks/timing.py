@@ -1,0 +1,47 @@
+"""Fair timing: the candidates take turns, so that a drift of the machine hits all of them alike."""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from limbeck.run_folder import hardware
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def medians(candidates: Mapping[str, Callable[[], object]], rounds: int, warmup: int = 2) -> dict[str, float]:
+    """Return the median seconds of each candidate over ``rounds`` rounds in which all of them run once in turn."""
+    times: dict[str, list[float]] = {name: [] for name in candidates}
+    for turn in range(warmup + rounds):
+        for name, run in candidates.items():
+            started = time.perf_counter()
+            run()
+            if torch.cuda.is_available():
+                torch.cuda.synchronize()
+            if turn >= warmup:
+                times[name].append(time.perf_counter() - started)
+    return {name: statistics.median(values) for name, values in times.items()}
+
+
+def save(name: str, rows: list[dict[str, Any]], command: str) -> None:
+    """Print the rows and write them to ``results/NAME.json`` with the machine they were measured on."""
+    for row in rows:
+        print(json.dumps(row))
+    content = {
+        "command": command,
+        "hardware": hardware(),
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "load_average": os.getloadavg()[0],
+        "rows": rows,
+    }
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / f"{name}.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
