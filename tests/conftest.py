@@ -94,3 +94,80 @@ def make_detector():
             return build_model(model_config({"model": model} | light | settings), classes)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def make_run():
+    """Return a function that writes a tiny data set and its run file: ``make_run(folder, epochs=..., ...)``.
+
+    The images show one bright square on dark noise, which the teacher learns well enough to teach.
+    """
+    import json
+
+    import numpy as np
+    import yaml
+    from PIL import Image
+
+    light = {"model": "gfl", "backbone": "test_resnet", "channels": 16, "tower_depth": 1, "strides": [8, 16, 32]}
+
+    def write_part(folder: Path, part: str, count: int) -> dict[str, str]:
+        generator = np.random.default_rng(count)
+        images, annotations = [], []
+        for index in range(count):
+            pixels = generator.integers(0, 60, (64, 64, 3), dtype=np.uint8)
+            x, y = generator.integers(0, 32, 2)
+            side = min(generator.integers(16, 48), 64 - max(x, y))
+            pixels[y : y + side, x : x + side] = (250, 240, 20)
+            name = f"{part}-{index}.png"
+            Image.fromarray(pixels).save(folder / "images" / name)
+            images.append({"id": index, "file_name": name, "width": 64, "height": 64})
+            box = {"bbox": [int(x), int(y), int(side), int(side)], "category_id": 1}
+            annotations.append({"id": index + 1, "image_id": index, "iscrowd": 0, **box})
+        content = {"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "square"}]}
+        (folder / f"{part}.json").write_text(json.dumps(content))
+        return {"images": str(folder / "images"), "annotations": str(folder / f"{part}.json")}
+
+    def make(folder: Path, *, train_images: int = 8, **changes) -> Path:
+        (folder / "images").mkdir(parents=True)
+        settings = {
+            "name": "tiny",
+            "runs_dir": str(folder / "runs"),
+            "data": {
+                "train": write_part(folder, "train", train_images),
+                "val": write_part(folder, "val", 4),
+                "size": [64, 64],
+                "resize": "stretch",
+            },
+            "teacher": {**light, "channels": 24},
+            "student": dict(light),
+            "methods": [{"name": "bckd"}],
+            "train": {
+                "epochs": 6,
+                "batch_size": 4,
+                "lr": 1e-2,
+                "warmup_steps": 2,
+                "ema": None,
+                "eval_every": 6,
+                "workers": 0,
+            },
+            "bootstrap_samples": 100,
+        }
+        path = folder / "run.yaml"
+        path.write_text(yaml.safe_dump(settings | changes, sort_keys=False))
+        return path
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def finished_run(make_run, tmp_path_factory):
+    """A tiny run that went through all steps; tests read its folder and must not change it."""
+    from types import SimpleNamespace
+
+    from limbeck.config import load_config
+    from limbeck.pipeline import distill
+
+    run_file = make_run(tmp_path_factory.mktemp("finished") / "data")
+    config, said = load_config(run_file), []
+    outcome = distill(config, said.append)
+    return SimpleNamespace(run_file=run_file, config=config, outcome=outcome, said=said, folder=outcome.folder)

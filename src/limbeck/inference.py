@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import sys
 from typing import Any
 
 import torch
+from rich.console import Console
+from rich.progress import track
 
 from limbeck.core.model import Model
 from limbeck.metrics.coco import CocoResult
@@ -19,7 +21,7 @@ def predict_all(
     *,
     device: torch.device | str = "cpu",
     workers: int = 0,
-    on_batch: Callable[[int], None] = lambda images: None,
+    title: str | None = None,
 ) -> list[CocoResult]:
     """Return the model's results on the whole validation part.
 
@@ -28,14 +30,15 @@ def predict_all(
         task: The data.
         device: Where to run.
         workers: Processes that load images.
-        on_batch: Called with the number of images after every batch, for a progress bar.
+        title: What a progress bar says, on a terminal; None for no bar.
     """
     was_training = model.training
     model.to(device).eval()
     results: list[CocoResult] = []
-    for batch in task.val_loader(workers):
+    hidden = title is None or not sys.stderr.isatty()
+    console = Console(stderr=True)
+    for batch in track(task.val_loader(workers), f"  {title}", console=console, transient=True, disable=hidden):
         moved = batch.to(device)
         results += task.results(model.predict(model(moved), moved), batch.frames)
-        on_batch(len(batch))
     model.train(was_training)
     return results

@@ -91,8 +91,8 @@ def _imported(kind: Kind, path: str, base: type[ClassT]) -> type[ClassT]:
     module_name, _, class_name = path.partition(":")
     try:
         found = getattr(import_module(module_name), class_name)
-    except ImportError as error:
-        raise LimbeckError(f"the {kind} '{path}' cannot be imported: {error}") from error
+    except (ImportError, TypeError, ValueError) as error:  # the last two: no module name, or a relative one
+        raise LimbeckError(f"the {kind} '{path}' cannot be imported: {error} (is its folder on PYTHONPATH?)") from error
     except AttributeError:
         raise LimbeckError(f"the module '{module_name}' has no class '{class_name}'") from None
     if not (inspect.isclass(found) and issubclass(found, base)):

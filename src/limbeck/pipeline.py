@@ -10,23 +10,22 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
 from limbeck.config import RunConfig, TrainConfig
 from limbeck.core.method import MethodConfig
 from limbeck.core.model import ModelConfig
-from limbeck.deploy.benchmark import count_parameters, multiply_adds, onnx_latency, torch_latency, weights_bytes
+from limbeck.deploy.benchmark import onnx_latency
 from limbeck.deploy.bundle import Licences, amend_bundle, write_bundle
 from limbeck.deploy.parity import pass_parity_gate
 from limbeck.deploy.runtime.manifest import MODEL_NAME
-from limbeck.errors import DoctorError
-from limbeck.inference import predict_all
-from limbeck.metrics.bootstrap import average_precision, bootstrap_interval, gap_closed, paired_bootstrap
-from limbeck.metrics.matching import Matches, match
+from limbeck.errors import CheckpointError, ConfigError, DoctorError, IncompatibleError, RunFolderError
+from limbeck.evaluation import Measured, compare, measure
 from limbeck.report.page import write_report
-from limbeck.run_folder import RunFolder, write_json
+from limbeck.roles import ROLES, Role
+from limbeck.run_folder import FIRST_PROCESS, RunFolder, write_json
 from limbeck.tasks import Detection2DTask
 from limbeck.training.doctor import examine
 from limbeck.training.fit import BEST, build_methods, fit, seeded_model
@@ -34,7 +33,6 @@ from limbeck.training.teacher import FrozenTeacher
 from limbeck.version import VERSION
 from limbeck.weights import WeightsInfo, load_weights, read_info
 
-Role = Literal["teacher", "control", "student"]
 Say = Callable[[str], None]
 
 
@@ -76,9 +74,9 @@ def distill(config: RunConfig, say: Say = _silent) -> Outcome:
     run = Run(config, say)
     run.step("doctor", run.examine)
     if config.uses_teacher:
-        run.step("teacher", run.train_teacher)
-    run.step("control", run.train_control)
-    run.step("student", run.train_student)
+        run.step("teacher", run.train_teacher, everywhere=True)
+    run.step("control", run.train_control, everywhere=True)
+    run.step("student", run.train_student, everywhere=True)
     run.step("evaluation", run.evaluate)
     run.step("export", run.export)
     run.step("report", run.report)
@@ -93,13 +91,15 @@ class Run:
         say: Called with one line of text whenever a step begins or has something to tell.
 
     Raises:
+        CheckpointError: The checkpoint of the teacher is missing, broken or of another model.
         DataError: The data is missing or broken.
         RunFolderError: The run folder cannot be used.
     """
 
     def __init__(self, config: RunConfig, say: Say = _silent) -> None:
         self.config = config
-        self.say = say
+        self.say = say if FIRST_PROCESS else _silent
+        check_teacher_checkpoint(config)
         self.task = Detection2DTask.load(config.data)
         for sentence in self.task.skipped:
             say(f"left out: {sentence}")
@@ -110,12 +110,12 @@ class Run:
     @property
     def roles(self) -> list[Role]:
         """The models of this run."""
-        return ["teacher", "control", "student"] if self.config.uses_teacher else ["control", "student"]
+        return [role for role in ROLES if role != "teacher" or self.config.uses_teacher]
 
-    def step(self, name: str, work: Callable[[], None]) -> None:
-        """Do a step unless it was done before, and say so."""
+    def step(self, name: str, work: Callable[[], None], *, everywhere: bool = False) -> None:
+        """Do a step unless it was done before, and say so; ``everywhere`` as in `RunFolder.step`."""
         self.say(f"[{name}]")
-        if not self.folder.step(name, work):
+        if not self.folder.step(name, work, everywhere=everywhere):
             self.say("  done before")
 
     def examine(self) -> None:
@@ -123,8 +123,13 @@ class Run:
         diagnose(self.config, self.task, self.device, self.say)
 
     def train_teacher(self) -> None:
-        """Train the teacher, or take the checkpoint that the config gives."""
-        assert self.config.teacher is not None
+        """Train the teacher, or take the checkpoint that the config gives.
+
+        Raises:
+            ConfigError: The config describes no teacher.
+        """
+        if self.config.teacher is None:
+            raise ConfigError("The run has no teacher to train:", ["teacher: is missing"])
         if self.config.teacher_checkpoint is not None:
             self.say(f"  taken from {self.config.teacher_checkpoint}")
             return
@@ -142,7 +147,8 @@ class Run:
     def _train(self, role: Role, model: ModelConfig, methods: tuple[MethodConfig, ...], plan: TrainConfig) -> None:
         student = seeded_model(model, self.task.classes, self.config.seed)
         teacher = load_weights(self.weights_of("teacher"))[0] if methods and self.config.uses_teacher else None
-        built = build_methods(methods, student.spec, teacher.spec if teacher is not None else None)
+        spec = teacher.spec if teacher is not None else None
+        built = build_methods(methods, student.spec, spec, seed=self.config.seed)
         fit(
             student,
             built,
@@ -182,46 +188,27 @@ class Run:
     def evaluate(self) -> None:
         """Measure all models on the same validation images in float32, with intervals, size and speed."""
         write_json(self.folder.path / "truth.json", self.task.truth.to_json())
-        matches = {role: self._evaluate(role) for role in self.roles}
-        paired = paired_bootstrap(
-            matches["student"], matches["control"], self.config.bootstrap_samples, self.config.seed
-        )
-        score = {role: average_precision(found)[self.task.main_metric] for role, found in matches.items()}
-        closed = gap_closed(score["teacher"], score["control"], score["student"]) if "teacher" in score else None
-        write_json(
-            self.folder.path / "comparison.json",
-            {"gap_closed": closed, "student_minus_control": {name: asdict(value) for name, value in paired.items()}},
-        )
+        measured = {role: self._measure(role) for role in self.roles}
+        plan = {"samples": self.config.bootstrap_samples, "seed": self.config.seed}
+        write_json(self.folder.path / "comparison.json", compare(measured, self.task.main_metric, **plan))
 
-    def _evaluate(self, role: Role) -> Matches:
+    def _measure(self, role: Role) -> Measured:
         """Measure one model and write ``predictions.json`` and ``evaluation.json`` into its folder."""
-        folder = self.folder.path / role
-        folder.mkdir(exist_ok=True)
-        model, info = load_weights(self.weights_of(role))
-        results = predict_all(model, self.task, device=self.device)
-        metrics, matches = self.task.evaluate(results), match(self.task.truth, results)
-        threads = torch.get_num_threads()
-        write_json(folder / "predictions.json", results)
-        write_json(
-            folder / "evaluation.json",
-            {
-                "role": role,
-                "model": info.model["model"],
-                "backbone": info.model.get("backbone"),
-                "parameters": count_parameters(model),
-                "multiply_adds": multiply_adds(model, info.size),
-                "weights_bytes": weights_bytes(model),
-                "latency_ms": {**asdict(torch_latency(model, info.size, threads)), "threads": threads},
-                "train_seconds": info.train_seconds,
-                "epochs": info.epochs,
-                "metrics": metrics.metrics,
-                "intervals": bootstrap_interval(matches, self.config.bootstrap_samples, self.config.seed),
-                "per_class": metrics.per_class,
-                "pr_curves": metrics.pr_curves,
-            },
+        config, folder = self.config, self.folder.path / role
+        measured = measure(
+            self.weights_of(role),
+            self.task,
+            config.data.size,
+            device=self.device,
+            samples=config.bootstrap_samples,
+            seed=config.seed,
         )
-        self.say(f"  {role}: AP {metrics.metrics['AP']:.3f}, AP50 {metrics.metrics['AP50']:.3f}")
-        return matches
+        folder.mkdir(exist_ok=True)
+        write_json(folder / "predictions.json", measured.predictions)
+        write_json(folder / "evaluation.json", {"role": role, **measured.evaluation})
+        metrics = measured.evaluation["metrics"]
+        self.say(f"  {role}: AP {metrics['AP']:.3f}, AP50 {metrics['AP50']:.3f}")
+        return measured
 
     def export(self) -> None:
         """Write the student's bundle and refuse it if it answers differently on the validation images."""
@@ -267,6 +254,24 @@ def diagnose(config: RunConfig, task: Detection2DTask, device: torch.device, say
         raise DoctorError("The doctor advises against this run:", failures)
 
 
+def check_teacher_checkpoint(config: RunConfig) -> None:
+    """Compare the teacher's checkpoint with the teacher that the run file describes.
+
+    Raises:
+        CheckpointError: The checkpoint is missing, broken or of another model.
+    """
+    if config.teacher is None or config.teacher_checkpoint is None:
+        return
+    kept = read_info(config.teacher_checkpoint).model
+    described = config.teacher.model_dump(mode="json", exclude={"pretrained", "postprocess"})
+    for key, value in described.items():
+        if kept.get(key) != value:
+            raise CheckpointError(
+                f"The teacher in {config.teacher_checkpoint} has {key} {kept.get(key)!r}, "
+                f"but the run file says teacher.{key}: {value!r}."
+            )
+
+
 def best_device() -> torch.device:
     """Return the GPU if there is one, else the processor."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -277,9 +282,15 @@ def export_weights(weights: Path, task: Detection2DTask, config: RunConfig, to: 
 
     Raises:
         CheckpointError: The weights cannot be loaded.
+        IncompatibleError: The model knows other classes than the data.
+        RunFolderError: The bundle cannot be written there.
         ExportError: The export failed, or the exported model answers differently.
     """
     model, info = load_weights(weights)
+    if info.classes != task.classes:
+        raise IncompatibleError(f"{weights} finds {list(info.classes)}, but the data has {list(task.classes)}.")
+    if to.exists() and not to.is_dir():
+        raise RunFolderError(f"The bundle cannot be written to {to}: it is a file.")
     write_bundle(
         model,
         to,

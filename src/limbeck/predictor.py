@@ -23,8 +23,12 @@ class Predictor(Protocol):
         """Return the detections of one image, boxes in its own pixels."""
 
 
-def open_predictor(path: Path) -> Predictor:
+def open_predictor(path: Path, *, exact: bool = False) -> Predictor:
     """Open a bundle folder or a weight file.
+
+    Args:
+        path: The folder or file.
+        exact: Compute in float32 even where the hardware is faster in bfloat16; a bundle always does.
 
     Raises:
         BundleError: The folder is no sound bundle.
@@ -36,7 +40,7 @@ def open_predictor(path: Path) -> Predictor:
         raise CheckpointError(f"{path} is neither a bundle folder nor a .safetensors file.")
     from limbeck.torch_predictor import TorchPredictor
 
-    return TorchPredictor.load(path)
+    return TorchPredictor.load(path, "fp32" if exact else "auto")
 
 
 def images_in(paths: Sequence[Path]) -> list[Path]:
@@ -68,7 +72,7 @@ def evaluate_file(path: Path, data: DataConfig) -> BoxMetrics:
     """
     from limbeck.tasks import Detection2DTask
 
-    task, predictor = Detection2DTask.load(data), open_predictor(path)
+    task, predictor = Detection2DTask.load(data), open_predictor(path, exact=True)
     ids = dict(zip(task.classes, task.val.category_ids, strict=True))
     results: list[CocoResult] = []
     for record in task.val.records:

@@ -7,6 +7,7 @@ import json
 import os
 import platform
 import subprocess
+import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -22,6 +23,9 @@ from limbeck.errors import RunFolderError
 from limbeck.tasks import Detection2DTask
 from limbeck.version import VERSION
 
+FIRST_PROCESS = os.environ.get("RANK", "0") == "0"
+"""False in all but one of the processes that torchrun starts."""
+START_AGAIN = "choose another name, or delete the folder to start again"
 VERSIONS_OF = ("torch", "torchvision", "timm", "lightning", "onnx", "onnxruntime", "numpy", "pillow")
 
 
@@ -43,26 +47,38 @@ class RunFolder:
             self.path.mkdir(parents=True, exist_ok=True)
             self._claim()
         except OSError as error:
-            raise RunFolderError(f"The run folder {self.path} cannot be used: {error.strerror or error}.") from error
+            reason = f"{error.filename}: {(error.strerror or str(error)).lower()}"
+            raise RunFolderError(f"The run folder {self.path} cannot be used: {reason}.") from error
+        except ValueError as error:
+            raise RunFolderError(f"{self._record_path} is broken: {error}.", hint=START_AGAIN) from error
 
     def _claim(self) -> None:
+        """Read what is there. A folder in which nothing was trained yet may be claimed by another run."""
         where, text = self.path / "config.yaml", dump_config(self.config)
-        if where.exists() and (there := where.read_text(encoding="utf-8")) != text:
+        there = where.read_text(encoding="utf-8") if where.exists() else text
+        trained = any(part.is_dir() for part in self.path.iterdir())
+        if there != text and trained:
             raise RunFolderError(
-                f"The run folder {self.path} holds another run; {_difference(there, text)}.",
-                hint="choose another name, or delete the folder to start again",
+                f"The run folder {self.path} holds another run; {_difference(there, text)}.", hint=START_AGAIN
             )
-        write_text(where, text)
-        if self._record_path.exists():
+        if there == text and self._record_path.exists():
             self._record = json.loads(self._record_path.read_text(encoding="utf-8"))
+        if FIRST_PROCESS:
+            write_text(where, text)
 
     @property
     def _record_path(self) -> Path:
         return self.path / "run.json"
 
     def describe(self, task: Detection2DTask) -> None:
-        """Write into run.json what the run is made with; the first description stays."""
+        """Write into run.json what the run is made with; the first description stays.
+
+        Raises:
+            RunFolderError: The annotations are not those that the run began with.
+        """
         config = self.config
+        splits = (config.data.train, config.data.val)
+        hashes = {str(split.annotations): file_hash(split.annotations) for split in splits}
         described = {
             "name": config.name,
             "task": config.task,
@@ -80,30 +96,52 @@ class RunFolder:
                 "resize": config.data.resize,
                 "val_annotations": str(config.data.val.annotations),
                 "val_images_dir": str(config.data.val.images.resolve()),
-                "sha256": {
-                    str(split.annotations): file_hash(split.annotations)
-                    for split in (config.data.train, config.data.val)
-                },
+                "sha256": hashes,
                 "skipped": list(task.skipped),
             },
             "steps": {},
         }
+        before = self._record.get("data", {}).get("sha256", hashes)
+        changed = [path for path in hashes if before.get(path) != hashes[path]]
+        if changed:
+            raise RunFolderError(
+                f"The run in {self.path} began with other annotations; {changed[0]} has changed.", hint=START_AGAIN
+            )
         self._record = described | self._record
         self._save()
 
-    def step(self, name: str, work: Callable[[], object]) -> bool:
-        """Do a step unless it was done before; returns whether it was done now."""
+    def step(self, name: str, work: Callable[[], object], *, everywhere: bool = False) -> bool:
+        """Do a step unless it was done before; returns whether it was done now.
+
+        Under torchrun the first process alone does it, and the others wait until it is done.
+
+        Args:
+            name: Name of the step.
+            work: The step.
+            everywhere: All processes do it together (a training).
+        """
         if name in self._record["steps"]:
             return False
         started = datetime.now(UTC)
-        work()
+        if FIRST_PROCESS or everywhere:
+            work()
+        if not FIRST_PROCESS:
+            self._wait_for(name)
+            return True
         seconds = (datetime.now(UTC) - started).total_seconds()
         self._record["steps"][name] = {"finished": datetime.now(UTC).isoformat(timespec="seconds"), "seconds": seconds}
         self._save()
         return True
 
+    def _wait_for(self, name: str) -> None:
+        while name not in self._record["steps"]:
+            time.sleep(0.2)
+            if self._record_path.exists():
+                self._record = json.loads(self._record_path.read_text(encoding="utf-8"))
+
     def _save(self) -> None:
-        write_json(self._record_path, self._record)
+        if FIRST_PROCESS:
+            write_json(self._record_path, self._record)
 
 
 def write_json(path: Path, content: object) -> None:
@@ -152,7 +190,10 @@ def _git_commit() -> str | None:
 
 def _difference(there: str, here: str) -> str:
     """Name the first setting that differs between two resolved runs."""
-    old, new = _flat(yaml.safe_load(there)), _flat(yaml.safe_load(here))
+    try:
+        old, new = _flat(yaml.safe_load(there)), _flat(yaml.safe_load(here))
+    except (yaml.YAMLError, TypeError):
+        return "its config.yaml is broken"
     for key in [*old, *new]:
         if old.get(key) != new.get(key):
             return f"there {key} is {old.get(key)!r}, now it is {new.get(key)!r}"

@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+import torch
+from pydantic import TypeAdapter, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -70,7 +71,7 @@ def write_info(path: Path, info: WeightsInfo) -> None:
 
 
 def load_weights(path: Path) -> tuple[Model[Any, Any, Any, Any], WeightsInfo]:
-    """Build the model of a weight file and load its weights; the model is in eval mode.
+    """Build the model of a weight file and load its weights; the model is in eval mode and channels last.
 
     Raises:
         CheckpointError: A file is missing or broken, or the weights are of another model.
@@ -79,36 +80,42 @@ def load_weights(path: Path) -> tuple[Model[Any, Any, Any, Any], WeightsInfo]:
     try:
         settings = {**info.model, "pretrained": False} if "pretrained" in info.model else info.model
         model = build_model(model_config(settings), info.classes)
+    except (KeyError, ValidationError, LimbeckError) as error:
+        raise CheckpointError(f"The model in {path.with_suffix('.json')} cannot be built: {error}") from error
+    try:
         model.load_state_dict(load_file(path))
-    except FileNotFoundError:
-        raise CheckpointError(f"The weight file {path} does not exist.") from None
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"The weight file {path} is broken: {error}") from error
-    except (RuntimeError, ValidationError, LimbeckError) as error:
-        raise CheckpointError(f"The weights in {path} do not fit the model in its json: {error}") from error
-    return model.eval(), info
+    except RuntimeError as error:
+        first = str(error).splitlines()[1:2] or [str(error)]
+        raise CheckpointError(
+            f"The weights in {path} are of another model than its json: {first[0].strip()}"
+        ) from error
+    return model.eval().to(memory_format=torch.channels_last), info
 
 
 def read_info(path: Path) -> WeightsInfo:
     """Read the json beside a weight file.
 
     Raises:
-        CheckpointError: It is missing or broken, or was written by a newer limbeck.
+        CheckpointError: One of the two is missing, or the json is broken or was written by a newer limbeck.
     """
     beside = path.with_suffix(".json")
+    if not path.is_file():
+        raise CheckpointError(f"The weight file {path} does not exist.")
     try:
         content = json.loads(beside.read_text(encoding="utf-8"))
-        content |= {key: tuple(content[key]) for key in ("classes", "size", "methods")}
-        info = WeightsInfo(**content)
+        newer = content["format"] > FORMAT
+        info = None if newer else TypeAdapter(WeightsInfo).validate_python(content)
     except FileNotFoundError:
         raise CheckpointError(
             f"{beside} does not exist; it must stand beside the weights.",
             hint="use the best.safetensors of a limbeck run together with its best.json",
         ) from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except KeyError as error:
+        raise CheckpointError(f"{beside} is broken: the entry {error} is missing.") from error
+    except (OSError, ValueError, TypeError) as error:
         raise CheckpointError(f"{beside} is broken: {error}") from error
-    if info.format > FORMAT:
-        raise CheckpointError(
-            f"{path} was written by a newer limbeck ({info.limbeck}); this one reads format {FORMAT}."
-        )
+    if info is None:
+        raise CheckpointError(f"{path} was written by a newer limbeck; this one reads format {FORMAT}.")
     return info

@@ -132,9 +132,15 @@ def test_a_tie_is_no_fault_and_a_fault_is_no_tie(shift, ties, limits):
     assert (found.problems(limits) == []) == bool(ties)
 
 
-def test_no_image_is_no_proof(model, bundle, truth, limits):
-    with pytest.raises(ParityError, match="no image to compare"):
-        pass_parity_gate(model, bundle, [], truth, limits)
+@pytest.mark.parametrize("given", [0, 1])
+def test_some_of_the_images_are_no_proof(given, model, bundle, batches, truth, limits):
+    with pytest.raises(ParityError, match=f"{2 * given} of 4 images were compared"):
+        pass_parity_gate(model, bundle, batches[:given], truth, limits)
+
+
+def test_a_bundle_that_failed_can_be_checked_again(model, bundle, batches, truth, limits):
+    amend_bundle(bundle, parity={"passed": False})
+    assert pass_parity_gate(model, bundle, batches, truth, limits).passed
 
 
 def test_a_class_that_the_truth_does_not_know_is_refused(model, bundle, batches, truth, limits):

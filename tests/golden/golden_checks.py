@@ -15,7 +15,7 @@ from torch import Tensor
 
 from limbeck.losses.box import iou_rows
 from limbeck.losses.detection import distribution_focal_rows, quality_focal_rows
-from limbeck.losses.divergence import binary_class_distillation_rows, class_kl_rows, localisation_kl_rows
+from limbeck.losses.divergence import binary_class_distillation, class_kl_rows, localisation_kl_rows
 from limbeck.losses.reduce import weighted_mean
 from limbeck.metrics.coco import CocoTruth, evaluate
 from limbeck.ops.assign2d import atss
@@ -34,7 +34,7 @@ def _weighted(case: Case, rows: Tensor, leaf: Tensor, gradient: str, factor: flo
 
 def _bcdl(case: Case) -> Results:
     student = case.leaf("student_logits")
-    rows = binary_class_distillation_rows(student, case.given("teacher_logits"), case.params["beta"])
+    rows, _ = binary_class_distillation(student, case.given("teacher_logits"), case.params["beta"])
     if "in.weight" in case.arrays:
         return _weighted(case, rows, student, "grad.student_logits", case.params["alpha"])
     rows.sum().backward()

@@ -11,12 +11,17 @@ from torch import Tensor
 from limbeck.losses import modulated
 from limbeck.losses.divergence import (
     binary_class_distillation,
-    binary_class_distillation_rows,
     class_kl_rows,
     localisation_kl_rows,
 )
 
 RowLoss = Callable[..., Tensor]
+
+
+def binary_class_distillation_rows(student: Tensor, teacher: Tensor, beta: float = 1.0) -> Tensor:
+    return binary_class_distillation(student, teacher, beta)[0]
+
+
 ROW_LOSSES: list[RowLoss] = [binary_class_distillation_rows, class_kl_rows, localisation_kl_rows]
 
 

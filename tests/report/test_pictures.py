@@ -10,8 +10,8 @@ from PIL import Image, ImageColor
 
 from limbeck.metrics.coco import CocoTruth
 from limbeck.report.collect import collect
+from limbeck.report.colours import COLOURS
 from limbeck.report.pictures import PANEL_SIDE, Mark, draw_boxes, gallery, tally, worst_first
-from limbeck.report.roles import COLOURS
 
 
 def test_tally_by_hand() -> None:

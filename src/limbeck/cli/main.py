@@ -10,15 +10,30 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
+from typer.core import TyperGroup
 
-from limbeck.errors import LimbeckError
+from limbeck.errors import Interrupted, LimbeckError
+from limbeck.version import VERSION
 
 if TYPE_CHECKING:
     from limbeck.config import RunConfig
 
+
+class _Commands(TyperGroup):
+    """Turns Ctrl-C into our own error; typer would end without a word."""
+
+    def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise Interrupted("Stopped.", hint="run the same command again; a run goes on where it stopped") from None
+
+
 app = typer.Typer(
     name="limbeck",
+    cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"]},
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -43,20 +58,21 @@ def main(arguments: list[str] | None = None) -> None:
     arguments = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in arguments
     try:
-        app([argument for argument in arguments if argument != "--debug"])
+        app([argument for argument in arguments if argument != "--debug"], prog_name="limbeck")
     except LimbeckError as error:
         if debug:
             raise
-        _complain(str(error))
+        if isinstance(error, Interrupted):
+            err.print(escape(str(error)), soft_wrap=True)
+        else:
+            _complain(str(error))
         sys.exit(error.exit_code)
     except ModuleNotFoundError as error:
         if debug or (error.name or "").startswith("limbeck"):
             raise
-        _complain(f"this command needs the package '{error.name}'\n  hint: pip install 'limbeck[train]'")
+        extra = "runtime" if error.name == "onnxruntime" else "train"
+        _complain(f"this command needs the package '{error.name}'\n  hint: pip install 'limbeck[{extra}]'")
         sys.exit(2)
-    except KeyboardInterrupt:
-        _complain("stopped; the same command goes on at the step that was under way")
-        sys.exit(130)
     except Exception as error:
         if debug:
             raise
@@ -72,9 +88,18 @@ def _say(text: str) -> None:
     out.print(escape(text), soft_wrap=True)
 
 
+def _print_version(asked: bool) -> None:
+    if asked:
+        print(f"limbeck {VERSION}")
+        raise typer.Exit
+
+
 @app.callback()
 def _options(
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version.", callback=_print_version, is_eager=True)
+    ] = False,
 ) -> None:
     """Distil heavy perception models into light ones, and prove that it worked."""
 
@@ -127,7 +152,7 @@ def train(
         "control": run.train_control,
         "student": run.train_student,
     }
-    run.step(role, work[role])
+    run.step(role, work[role], everywhere=True)
     _say(f"weights: {run.weights_of(role)}")
 
 
@@ -216,7 +241,7 @@ def methods() -> None:
     """
     from limbeck.lookup import find_method, find_model, names
 
-    table = Table("kind", "name", "what it is", "settings")
+    table = Table("kind", "name", "what it is", Column("settings", overflow="fold"))
     rows: list[tuple[str, str, Any]] = [("method", name, find_method(name)) for name in names("method")]
     rows += [("model", name, find_model(name)) for name in names("model")]
     for kind, name, found in rows:
@@ -242,7 +267,7 @@ def config_show(
     if schema:
         print(json.dumps(json_schema(), indent=2))
     elif run_file is None:
-        raise LimbeckError("give a run file, or --schema")
+        raise LimbeckError("Give a run file, or --schema.")
     else:
         print(dump_config(_load(run_file, overrides)), end="")
 

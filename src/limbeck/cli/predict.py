@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 from PIL import ImageDraw
 
 from limbeck.deploy.runtime.detector import Detections
-from limbeck.errors import LimbeckError
+from limbeck.errors import DataError, LimbeckError
 from limbeck.imaging import read_image
 from limbeck.predictor import images_in, open_predictor
 
@@ -30,24 +31,42 @@ def predict_images(
     """Run a model on images, say what was found and write what was asked for.
 
     Raises:
-        LimbeckError: The model or an image cannot be read, or a result cannot be written.
+        DataError: Images cannot be read; the others were looked at nevertheless.
+        LimbeckError: The model cannot be read, or a result cannot be written.
     """
     files = images_in(images)
     predictor = open_predictor(model)
     rows: list[dict[str, Any]] = []
+    problems: list[str] = []
     try:
         for folder in filter(None, (draw, save and save.parent)):
             folder.mkdir(parents=True, exist_ok=True)
-        for file in files:
-            found = predictor.detect(file)
-            rows.append({"file": str(file), "detections": _as_json(found, min_score)})
-            say(f"{file}: {_summary(rows[-1]['detections'])}")
+        for file, name in zip(files, _drawing_names(files), strict=True):
+            try:
+                detections = _as_json(predictor.detect(file), min_score)
+            except DataError as error:
+                problems += error.problems
+                continue
+            rows.append({"file": str(file), "detections": detections})
+            say(f"{file}: {_summary(detections)}")
             if draw is not None:
-                _draw(file, rows[-1]["detections"], draw / f"{file.stem}.png")
+                _draw(file, detections, draw / name)
         if save is not None:
             save.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
     except OSError as error:
         raise LimbeckError(f"A result cannot be written: {error}.") from error
+    if problems:
+        raise DataError("These images cannot be read; all others were looked at:", problems)
+
+
+def _drawing_names(files: list[Path]) -> list[str]:
+    """Name the drawings after their images; those of the same name in several folders are numbered."""
+    seen: Counter[str] = Counter()
+    drawings = []
+    for file in files:
+        seen[file.stem] += 1
+        drawings.append(f"{file.stem}.png" if seen[file.stem] == 1 else f"{file.stem}-{seen[file.stem]}.png")
+    return drawings
 
 
 def _as_json(found: Detections, min_score: float) -> list[dict[str, Any]]:

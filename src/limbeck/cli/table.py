@@ -4,23 +4,29 @@ from __future__ import annotations
 
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
+from rich.markup import escape
 from rich.table import Table
 
 from limbeck.pipeline import Outcome
+from limbeck.report.formats import metric
 
 
 def comparison_table(outcome: Outcome) -> Table:
     """Return teacher, control and student side by side."""
-    table = Table(title=f"{outcome.folder.name}: validation images", title_justify="left")
+    title = f"{outcome.folder.name}: validation images, 95 % intervals in brackets"
+    table = Table(
+        title=title, title_justify="left", box=SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True
+    )
     table.add_column("")
     for role in outcome.evaluations:
         table.add_column(role, justify="right")
     models = list(outcome.evaluations.values())
     for name in ("AP", "AP50"):
-        table.add_row(f"{name} [95 % interval]", *(_with_interval(model, name) for model in models))
+        table.add_row(name, *(_with_interval(model, name) for model in models))
     table.add_row("parameters", *(f"{model['parameters'] / 1e6:.2f} M" for model in models))
     table.add_row("multiply-adds", *(f"{model['multiply_adds'] / 1e9:.2f} G" for model in models))
-    table.add_row("latency, median", *(f"{model['latency_ms']['p50']:.1f} ms" for model in models))
+    table.add_row("latency", *(f"{model['latency_ms']['p50']:.1f} ms" for model in models))
     table.add_row("weights", *(f"{model['weights_bytes'] / 2**20:.1f} MiB" for model in models))
     table.add_row("training", *(_seconds(model["train_seconds"]) for model in models))
     table.caption = _caption(outcome)
@@ -30,7 +36,7 @@ def comparison_table(outcome: Outcome) -> Table:
 
 def _with_interval(model: dict[str, Any], name: str) -> str:
     low, high = model["intervals"][name]
-    return f"{model['metrics'][name]:.3f} [{low:.3f}, {high:.3f}]"
+    return escape(f"{metric(model['metrics'][name])} [{metric(low)}, {metric(high)}]")
 
 
 def _seconds(seconds: float | None) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from itertools import pairwise
 
+import timm
 import torch
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 from torch import Tensor
@@ -13,7 +14,7 @@ from limbeck.core.model import DenseSpec2D, ModelConfig, ModelSpec
 from limbeck.core.outputs import DenseAssignment2D, DenseRaw2D, Detections2D
 from limbeck.core.parallel import mean_over_processes
 from limbeck.core.samples import Batch, Boxes2D
-from limbeck.errors import IncompatibleError
+from limbeck.errors import IncompatibleError, nearest
 from limbeck.imaging import Fit
 from limbeck.ops.assign2d import IGNORED
 from limbeck.ops.boxes2d import centres
@@ -60,6 +61,13 @@ class DenseDetectorConfig(ModelConfig):
     tower_depth: int = Field(4, ge=0)
     depthwise: bool = False
     postprocess: Postprocess = Postprocess()
+
+    @field_validator("backbone")
+    @classmethod
+    def _backbone_is_known(cls, backbone: str) -> str:
+        if not timm.is_model(backbone):
+            raise ValueError(f"timm knows no such backbone{nearest(backbone, timm.list_models())}")
+        return backbone
 
     @field_validator("strides")
     @classmethod

@@ -27,7 +27,7 @@ from limbeck.data.records import BoxRecord
 from limbeck.errors import DataError, nearest
 
 _TITLE = "The data set cannot be used as it is:"
-_SKIP_HINT = "set on_broken to 'skip' to leave broken images and annotations out"
+_SKIP_HINT = "set data.on_broken to 'skip' to leave broken images and annotations out"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +58,7 @@ def read_train_and_val(config: DataConfig, verify_pixels: bool = False) -> tuple
         DataError: Either part is broken; the problems of both are reported.
     """
     problems: list[str] = []
+    hint: str | None = None
     parts: list[CocoData] = []
     classes = config.classes
     for split, need_objects in ((config.train, True), (config.val, False)):
@@ -65,11 +66,12 @@ def read_train_and_val(config: DataConfig, verify_pixels: bool = False) -> tuple
             part = read_coco(split, classes, config.on_broken, need_objects=need_objects, verify_pixels=verify_pixels)
         except DataError as error:
             problems += error.problems
+            hint = hint or error.hint
         else:
             parts.append(part)
             classes = part.classes
     if problems:
-        raise DataError(_TITLE, problems, _SKIP_HINT if config.on_broken == "error" else None)
+        raise DataError(_TITLE, problems, hint)
     return parts[0], parts[1]
 
 

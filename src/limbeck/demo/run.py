@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from importlib.resources import as_file, files
 from pathlib import Path
 
 from limbeck.config import RunConfig, load_config
+from limbeck.data.config import SplitConfig
 
-QUICK = ("name=demo-quick", "data.size=[160, 160]", "teacher_train.epochs=6", "train.epochs=3", "bootstrap_samples=200")
+FOLDER = Path(__file__).parent
+
+QUICK = ("name=demo-quick", "data.size=[128, 128]", "teacher_train.epochs=3", "train.epochs=2", "bootstrap_samples=200")
 
 
 def demo_config(runs_dir: Path, *, quick: bool = False) -> RunConfig:
@@ -17,10 +19,11 @@ def demo_config(runs_dir: Path, *, quick: bool = False) -> RunConfig:
         runs_dir: Where the run folder goes.
         quick: A much shorter run on a smaller canvas, which only shows that all parts work.
     """
-    with as_file(files("limbeck.demo")) as folder:
-        data = folder / "railway_wagons"
-        overrides = [f"runs_dir={runs_dir}"]
-        for split in ("train", "val"):
-            overrides.append(f"data.{split}.images={data / 'images'}")
-            overrides.append(f"data.{split}.annotations={data / 'annotations' / f'instances_{split}.json'}")
-        return load_config(folder / "demo.yaml", [*overrides, *(QUICK if quick else ())])
+    config = load_config(FOLDER / "demo.yaml", QUICK if quick else ())
+    data = config.data.model_copy(update={part: _wagons(part) for part in ("train", "val")})
+    return config.model_copy(update={"runs_dir": runs_dir, "data": data})
+
+
+def _wagons(part: str) -> SplitConfig:
+    wagons = FOLDER / "railway_wagons"
+    return SplitConfig(images=wagons / "images", annotations=wagons / "annotations" / f"instances_{part}.json")

@@ -74,6 +74,7 @@ def pass_parity_gate(
         ParityError: A difference is over its limit; the message names each.
         BundleError: The bundle cannot be loaded.
     """
+    amend_bundle(folder, parity=None)  # an earlier verdict does not count any more
     verdict = check_parity(model, folder, batches, truth, limits)
     amend_bundle(folder, parity=verdict.to_json())
     if not verdict.passed:
@@ -106,13 +107,13 @@ def check_parity(
         onnx_results += _coco_results(found, batch.frames, category_ids)
         images += len(batch)
     ap_torch, ap_onnx = (evaluate(truth, results).metrics["AP"] for results in (torch_results, onnx_results))
-    problems = _problems(images, canvas, files, abs(ap_torch - ap_onnx), limits)
+    problems = [] if 0 < images == len(truth.images) else [f"{images} of {len(truth.images)} images were compared"]
+    problems += _problems(canvas, files, abs(ap_torch - ap_onnx), limits)
     return ParityVerdict(images, canvas, files, ap_torch, ap_onnx, tuple(problems))
 
 
-def _problems(images: int, canvas: Agreement, files: Agreement, ap_gap: float, limits: ExportConfig) -> list[str]:
-    problems = [] if images else ["there was no image to compare"]
-    problems += [f"on equal pixels {problem}" for problem in canvas.problems(limits)]
+def _problems(canvas: Agreement, files: Agreement, ap_gap: float, limits: ExportConfig) -> list[str]:
+    problems = [f"on equal pixels {problem}" for problem in canvas.problems(limits)]
     problems += [f"from the image files {problem}" for problem in files.problems(limits)]
     if not ap_gap <= limits.max_ap_difference:
         problems.append(f"AP differs by {ap_gap:.3g} (limit {limits.max_ap_difference:g})")

@@ -9,11 +9,6 @@ from limbeck.ops.precision import at_least_float32
 from limbeck.ops.shapes import require_same_shape
 
 
-def binary_class_distillation_rows(student_logits: Tensor, teacher_logits: Tensor, beta: float = 1.0) -> Tensor:
-    """Return the first part of `binary_class_distillation`, (...)."""
-    return binary_class_distillation(student_logits, teacher_logits, beta)[0]
-
-
 def binary_class_distillation(
     student_logits: Tensor, teacher_logits: Tensor, beta: float = 1.0
 ) -> tuple[Tensor, Tensor]:

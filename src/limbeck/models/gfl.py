@@ -17,7 +17,6 @@ from limbeck.core.samples import Batch, Boxes2D
 from limbeck.losses.box import iou_rows
 from limbeck.losses.detection import distribution_focal_rows, quality_focal_rows
 from limbeck.losses.reduce import EPS32
-from limbeck.nn.backbones import IMAGENET_MEAN, IMAGENET_STD
 from limbeck.nn.heads import DenseHead, Norm
 from limbeck.nn.pyramid_net import PyramidNet
 from limbeck.ops.assign2d import atss
@@ -54,13 +53,7 @@ class GFL(Model[Boxes2D, DenseRaw2D, DenseAssignment2D, Detections2D]):
     def __init__(self, config: Config, classes: tuple[str, ...]) -> None:
         super().__init__()
         self.config = config
-        self.trunk = PyramidNet(
-            config.backbone,
-            strides=config.strides,
-            channels=config.channels,
-            depthwise=config.depthwise,
-            pretrained=config.pretrained,
-        )
+        self.trunk = PyramidNet(config)
         self.dense_head = DenseHead(
             config.channels,
             len(classes),
@@ -70,17 +63,8 @@ class GFL(Model[Boxes2D, DenseRaw2D, DenseAssignment2D, Detections2D]):
             depthwise=config.depthwise,
             level_scales=len(config.strides),
         )
-        self.spec = DenseSpec2D(
-            task="detection2d",
-            classes=classes,
-            inputs=("image",),
-            channels=(config.channels,) * len(config.strides),
-            strides=config.strides,
-            mean=IMAGENET_MEAN,
-            std=IMAGENET_STD,
-            priors=PriorGrid(config.strides, scales=(config.prior_scale,)),
-            reg_max=config.reg_max,
-        )
+        priors = PriorGrid(config.strides, scales=(config.prior_scale,))
+        self.spec = self.trunk.spec(classes, priors, config.reg_max)
 
     def features(self, batch: Batch[Boxes2D]) -> list[Tensor]:
         """Return the pyramid, (B,C,H_l,W_l) per level."""

@@ -12,7 +12,6 @@ from limbeck.core.outputs import DenseAssignment2D, DenseRaw2D, Detections2D
 from limbeck.core.samples import Batch, Boxes2D
 from limbeck.losses.box import iou_rows
 from limbeck.losses.detection import focal_rows
-from limbeck.nn.backbones import IMAGENET_MEAN, IMAGENET_STD
 from limbeck.nn.heads import DenseHead, Norm
 from limbeck.nn.pyramid_net import PyramidNet
 from limbeck.ops.assign2d import max_iou
@@ -45,13 +44,7 @@ class RetinaNet(Model[Boxes2D, DenseRaw2D, DenseAssignment2D, Detections2D]):
         super().__init__()
         self.config = config
         grid = PriorGrid(config.strides, scales=OCTAVES, ratios=RATIOS)
-        self.trunk = PyramidNet(
-            config.backbone,
-            strides=config.strides,
-            channels=config.channels,
-            depthwise=config.depthwise,
-            pretrained=config.pretrained,
-        )
+        self.trunk = PyramidNet(config)
         self.dense_head = DenseHead(
             config.channels,
             grid.per_cell * len(classes),
@@ -60,17 +53,7 @@ class RetinaNet(Model[Boxes2D, DenseRaw2D, DenseAssignment2D, Detections2D]):
             norm=config.norm,
             depthwise=config.depthwise,
         )
-        self.spec = DenseSpec2D(
-            task="detection2d",
-            classes=classes,
-            inputs=("image",),
-            channels=(config.channels,) * len(config.strides),
-            strides=config.strides,
-            mean=IMAGENET_MEAN,
-            std=IMAGENET_STD,
-            priors=grid,
-            reg_max=None,
-        )
+        self.spec = self.trunk.spec(classes, grid, None)
 
     def features(self, batch: Batch[Boxes2D]) -> list[Tensor]:
         """Return the pyramid, (B,C,H_l,W_l) per level."""

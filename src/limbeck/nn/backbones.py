@@ -67,16 +67,19 @@ class Backbone(nn.Module):
         except Exception as error:
             if not pretrained:
                 raise
+            first_line = str(error).partition("\n")[0]
             raise CheckpointError(
-                f"The pretrained weights of '{name}' cannot be had: {error}",
+                f"The pretrained weights of '{name}' cannot be had: {first_line}",
                 hint="set 'pretrained: false' to train from scratch, or put the weights into the hub's cache first",
             ) from error
         self.body: nn.Module = body
         self.channels: tuple[int, ...] = tuple(body.feature_info.channels())
+        self._gives_nhwc = getattr(body, "output_fmt", None) == "NHWC"  # Swin and a few others
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """Return the maps, (B,C,H/stride,W/stride) each."""
-        return list(self.body(images))
+        maps: list[Tensor] = self.body(images)
+        return [m.permute(0, 3, 1, 2) for m in maps] if self._gives_nhwc else maps
 
 
 def _reductions(name: str) -> list[int]:

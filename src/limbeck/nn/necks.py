@@ -46,8 +46,8 @@ class FPN(nn.Module):
     def forward(self, maps: Sequence[Tensor]) -> list[Tensor]:
         """Return the pyramid, (B,channels,H_l,W_l) each, from fine to coarse."""
         merged = [lateral(m) for lateral, m in zip(self.laterals, maps, strict=True)]
-        for fine, coarse in zip(range(len(merged) - 2, -1, -1), range(len(merged) - 1, 0, -1), strict=True):
-            merged[fine] = merged[fine] + functional.interpolate(merged[coarse], size=merged[fine].shape[-2:])
+        for fine in reversed(range(len(merged) - 1)):
+            merged[fine] = merged[fine] + functional.interpolate(merged[fine + 1], size=merged[fine].shape[-2:])
         levels = [output(m) for output, m in zip(self.outputs, merged, strict=True)]
         for extra in self.extras:
             levels.append(extra(levels[-1]))

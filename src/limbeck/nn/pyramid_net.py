@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from limbeck.nn.backbones import Backbone, Normalise
+from limbeck.core.dense2d import DenseDetectorConfig
+from limbeck.core.model import DenseSpec2D
+from limbeck.nn.backbones import IMAGENET_MEAN, IMAGENET_STD, Backbone, Normalise
 from limbeck.nn.necks import FPN
+from limbeck.ops.pyramid import PriorGrid
 
 COARSEST_BACKBONE_STRIDE = 32
 
@@ -14,24 +17,33 @@ class PyramidNet(nn.Module):
     """Images to a feature pyramid.
 
     Args:
-        backbone: timm name.
-        strides: Strides of the pyramid, each twice the one before; those up to 32 come from the backbone, coarser
-            levels are added by the FPN.
-        channels: Channels of every level.
-        depthwise: Use depthwise-separable convolutions in the FPN.
-        pretrained: Start from timm's pretrained weights.
+        config: Settings of the detector; strides up to 32 come from the backbone, coarser levels are added by the FPN.
     """
 
-    def __init__(
-        self, backbone: str, *, strides: tuple[int, ...], channels: int, depthwise: bool, pretrained: bool
-    ) -> None:
+    def __init__(self, config: DenseDetectorConfig) -> None:
         super().__init__()
-        inner = tuple(stride for stride in strides if stride <= COARSEST_BACKBONE_STRIDE)
+        inner = tuple(stride for stride in config.strides if stride <= COARSEST_BACKBONE_STRIDE)
+        self.config = config
         self.normalise = Normalise()
-        self.backbone = Backbone(backbone, inner, pretrained)
-        self.neck = FPN(self.backbone.channels, channels, len(strides) - len(inner), depthwise)
+        self.backbone = Backbone(config.backbone, inner, config.pretrained)
+        extra_levels = len(config.strides) - len(inner)
+        self.neck = FPN(self.backbone.channels, config.channels, extra_levels, config.depthwise)
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """Return the pyramid, (B,channels,H/stride,W/stride) each, of images (B,3,H,W) uint8."""
         levels: list[Tensor] = self.neck(self.backbone(self.normalise(images)))
         return levels
+
+    def spec(self, classes: tuple[str, ...], priors: PriorGrid, reg_max: int | None) -> DenseSpec2D:
+        """Return the spec of a detector on this trunk."""
+        return DenseSpec2D(
+            task="detection2d",
+            classes=classes,
+            inputs=("image",),
+            channels=(self.config.channels,) * len(self.config.strides),
+            strides=self.config.strides,
+            mean=IMAGENET_MEAN,
+            std=IMAGENET_STD,
+            priors=priors,
+            reg_max=reg_max,
+        )

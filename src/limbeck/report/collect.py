@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from limbeck.errors import DataError, RunFolderError
 from limbeck.metrics.coco import CocoResult, CocoTruth, check_predictions
-from limbeck.report.roles import ROLES, Role
+from limbeck.roles import ROLES, Role
 
 T = TypeVar("T")
 

@@ -15,7 +15,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
 from limbeck.report.collect import ModelRun, Run
-from limbeck.report.roles import COLOURS, LINE_STYLES, Role
+from limbeck.report.colours import COLOURS, LINE_STYLES
+from limbeck.roles import Role
 
 MAX_POINTS = 150
 """Points per curve; longer logs are averaged in equal stretches."""

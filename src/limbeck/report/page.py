@@ -10,11 +10,12 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 
 from limbeck.errors import RunFolderError
 from limbeck.report.collect import Run, collect
+from limbeck.report.colours import COLOURS
 from limbeck.report.figures import curves, metric_bars, pr_curves
 from limbeck.report.formats import metric, signed
 from limbeck.report.pictures import MIN_SCORE, gallery
-from limbeck.report.roles import COLOURS, Role
 from limbeck.report.wording import cards, model_rows, verdict
+from limbeck.roles import Role
 
 
 def write_report(run_dir: Path) -> Path:

@@ -16,7 +16,8 @@ from limbeck.imaging import read_image
 from limbeck.metrics.coco import IOU_50, CocoResult, CocoTruth, TruthImage
 from limbeck.metrics.matching import match
 from limbeck.report.collect import Run
-from limbeck.report.roles import COLOURS, LABEL_INK, Role
+from limbeck.report.colours import COLOURS, LABEL_INK
+from limbeck.roles import Role
 
 MIN_SCORE = 0.3
 """Detections below are neither drawn nor counted."""

@@ -20,10 +20,13 @@ from limbeck.inference import predict_all
 from limbeck.tasks import Detection2DTask
 from limbeck.training.fit import build_methods, seeded_model
 from limbeck.training.module import Distillation
+from limbeck.training.precision import autocast, resolve_precision
 from limbeck.training.teacher import FrozenTeacher
 from limbeck.weights import load_weights
 
 Status = Literal["ok", "warn", "fail"]
+PROBE_IMAGES = 2
+"""Images on which the memory is measured; batch norm needs two where the coarsest map is a single cell."""
 CHANCE_AP50 = 0.01
 """A teacher below this AP50 on its own validation data has nothing to teach."""
 
@@ -51,7 +54,10 @@ def examine(config: RunConfig, task: Detection2DTask, device: torch.device | str
         task: Its data, already read and checked.
         device: Where the training will run.
     """
-    yield from _data(task)
+    data = list(_data(task))
+    yield from data
+    if any(finding.status == "fail" for finding in data):
+        return
     student = seeded_model(config.student, task.classes, config.seed)
     teacher = None
     if config.uses_teacher and config.teacher is not None:
@@ -62,25 +68,18 @@ def examine(config: RunConfig, task: Detection2DTask, device: torch.device | str
             yield Finding("fail", "teacher", error.message)
             return
     try:
-        methods = build_methods(config.methods, student.spec, teacher.spec if teacher else None)
+        methods = build_methods(config.methods, student.spec, teacher.spec if teacher else None, config.seed)
+        frozen = FrozenTeacher(teacher) if teacher else None
+        module = Distillation(student.train(), methods, frozen, config.train, seed=config.seed, total_steps=1)
+        yield from _one_step(module.to(device), task, config.train, torch.device(device))
     except LimbeckError as error:
         yield Finding("fail", "fit of teacher, student and methods", error.message)
-        return
-    module = Distillation(
-        student.train(),
-        methods,
-        FrozenTeacher(teacher) if teacher else None,
-        config.train,
-        seed=config.seed,
-        total_steps=1,
-    ).to(device)
-    yield from _one_step(module, task, config.train, device)
 
 
 def _data(task: Detection2DTask) -> Iterator[Finding]:
     boxes = sum(int((~record.ignore).sum()) for record in task.train.records)
     text = f"{len(task.train.records)} training images with {boxes} boxes of {len(task.classes)} classes"
-    yield Finding("ok", "data", f"{text}, {len(task.val.records)} validation images")
+    yield Finding("ok" if boxes else "fail", "data", f"{text}, {len(task.val.records)} validation images")
     if task.skipped:
         yield Finding("warn", "data", f"{len(task.skipped)} broken entries are left out; the first: {task.skipped[0]}")
     found = {int(label) for record in task.train.records for label in record.labels[~record.ignore]}
@@ -114,15 +113,20 @@ def _teacher_findings(
 
 
 def _one_step(
-    module: Distillation, task: Detection2DTask, config: TrainConfig, device: torch.device | str
+    module: Distillation, task: Detection2DTask, config: TrainConfig, device: torch.device
 ) -> Iterator[Finding]:
-    batch = first_batch_with_objects(task, config.batch_size).to(device)
-    with _saved_bytes() as saved:
-        terms = module.loss_terms(batch)
+    numbers = autocast(resolve_precision(config.precision), device)
+    with numbers:
+        memory = _memory_finding(module, task, config.batch_size, device)
+    yield memory
+    if memory.status == "fail":
+        return
+    with numbers:
+        terms = module.loss_terms(first_batch_with_objects(task, config.batch_size).to(device))
     yield from _term_findings(terms)
     torch.stack(list(terms.losses.values())).sum().backward()
     yield from _gradient_findings(module)
-    yield _memory_finding(module, saved[0], device)
+    yield _optimizer_finding(module)
 
 
 def first_batch_with_objects(task: Detection2DTask, batch_size: int) -> Batch[Any]:
@@ -159,10 +163,38 @@ def _gradient_findings(module: Distillation) -> Iterator[Finding]:
             yield Finding("ok", f"gradient of the {part}", f"reaches all {len(trainable)} parameters")
 
 
+def _optimizer_finding(module: Distillation) -> Finding:
+    groups = module.configure_optimizers()["optimizer"].param_groups
+    held = {id(parameter) for group in groups for parameter in group["params"]}
+    left = [name for name, p in module.named_parameters() if p.requires_grad and id(p) not in held]
+    if left:
+        text = f"{len(left)} parameters would never be trained, such as {left[0]}; see the method's param_groups"
+        return Finding("fail", "optimizer", text)
+    return Finding("ok", "optimizer", f"holds all {len(held)} parameters")
+
+
+def _memory_finding(module: Distillation, task: Detection2DTask, batch_size: int, device: torch.device) -> Finding:
+    """Compare the free memory with what a training takes on top of the weights, measured on a very small batch.
+
+    These are gradients, two optimizer moments, the average and its copy for the evaluation, and what is kept for the
+    backward pass. The whole batch is not tried: the system may end a process that asks for too much.
+    """
+    probe = first_batch_with_objects(task, min(batch_size, PROBE_IMAGES)).to(device)
+    with _saved_bytes(module) as saved:
+        module.loss_terms(probe)
+    needed = 5 * _parameter_bytes(module) + saved[0] * batch_size // len(probe)
+    free = _free_bytes(device)
+    text = f"about {needed / 2**30:.2f} GiB for batches of {batch_size}, {free / 2**30:.1f} GiB are free"
+    if needed > free:
+        return Finding("fail", "memory", f"{text}: lower train.batch_size (train.accumulate makes up for it)")
+    return Finding("ok", "memory", text)
+
+
 @contextmanager
-def _saved_bytes() -> Iterator[list[int]]:
-    """Count the bytes that autograd keeps for the backward pass, in the one entry of the list given."""
-    count, seen = [0], set[int]()
+def _saved_bytes(module: nn.Module) -> Iterator[list[int]]:
+    """Count the bytes beside the weights that autograd keeps for the backward pass, in the one entry of the list."""
+    count = [0]
+    seen = {parameter.untyped_storage().data_ptr() for parameter in module.parameters()}
 
     def pack(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
@@ -175,22 +207,12 @@ def _saved_bytes() -> Iterator[list[int]]:
         yield count
 
 
-def _memory_finding(module: Distillation, saved: int, device: torch.device | str) -> Finding:
-    """Weights, gradients, two optimizer moments and the average of the student, plus what the backward pass keeps."""
-    student = _parameter_bytes(module)
-    needed = 5 * student + saved
-    free = _free_bytes(torch.device(device))
-    text = f"about {needed / 2**30:.2f} GiB for a batch of this size, {free / 2**30:.1f} GiB are free"
-    if needed > free:
-        return Finding("fail", "memory", f"{text}: lower train.batch_size (train.accumulate makes up for it)")
-    return Finding("ok", "memory", text)
-
-
 def _parameter_bytes(module: nn.Module) -> int:
     return sum(p.numel() * p.element_size() for p in module.parameters())
 
 
 def _free_bytes(device: torch.device) -> int:
     if device.type == "cuda":
+        torch.cuda.empty_cache()
         return int(torch.cuda.mem_get_info(device)[0])
     return int(psutil.virtual_memory().available)

@@ -8,49 +8,58 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import lightning
 import torch
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint, RichProgressBar, Timer
+from lightning.pytorch.callbacks import Callback, Timer
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from limbeck.config import TrainConfig
 from limbeck.core.method import Method, MethodConfig
 from limbeck.core.model import Model, ModelConfig, ModelSpec
-from limbeck.errors import CheckpointError
+from limbeck.errors import CheckpointError, IncompatibleError
 from limbeck.lookup import build_model, find_method
 from limbeck.tasks import Detection2DTask
-from limbeck.training.callbacks import StopOnSignal, Validation
+from limbeck.training.callbacks import Checkpoints, StepLog, Validation
 from limbeck.training.ema import Ema
-from limbeck.training.logs import JsonLines
+from limbeck.training.logs import JsonLines, drop_lines_from
 from limbeck.training.module import Distillation
-from limbeck.training.precision import resolve_precision
+from limbeck.training.precision import Resolved, resolve_precision
+from limbeck.training.progress import ProgressBar
 from limbeck.training.teacher import FrozenTeacher
 from limbeck.weights import WeightsInfo, read_info, write_info
 
 BEST = "best.safetensors"
 LAST = "last.ckpt"
+LOG = "metrics.jsonl"
 
 
 def seeded_model(config: ModelConfig, classes: tuple[str, ...], seed: int) -> Model[Any, Any, Any, Any]:
     """Build a model whose random weights depend on the seed alone; control and student thus start equal."""
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return build_model(config, classes)
 
 
 def build_methods(
-    configs: Sequence[MethodConfig], student: ModelSpec, teacher: ModelSpec | None
+    configs: Sequence[MethodConfig], student: ModelSpec, teacher: ModelSpec | None, seed: int = 0
 ) -> list[Method[Any, Any, Any]]:
-    """Build the methods of a run.
+    """Build the methods of a run; the random weights of their adapters depend on the seed alone.
 
     Raises:
-        IncompatibleError: Teacher and student do not fit a method.
+        IncompatibleError: A method is for another task, or teacher and student do not fit it.
     """
-    return [find_method(config.name)(config, student=student, teacher=teacher) for config in configs]
+    for config in configs:
+        tasks = find_method(config.name).tasks
+        if tasks is not None and student.task not in tasks:
+            raise IncompatibleError(f"The method '{config.name}' works for {list(tasks)}, not for {student.task}.")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return [find_method(config.name)(config, student=student, teacher=teacher) for config in configs]
 
 
 def fit(
@@ -65,6 +74,8 @@ def fit(
     seed: int,
 ) -> Path:
     """Train a model and return the path of its best weights. A folder with a ``last.ckpt`` is gone on with.
+
+    Under torchrun every process calls it; Lightning then runs them as DDP, and only the first one writes files.
 
     Args:
         model: The model to train, randomly or otherwise initialised.
@@ -82,32 +93,40 @@ def fit(
     """
     folder.mkdir(parents=True, exist_ok=True)
     precision = resolve_precision(config.precision)
-    rank, world_size = (int(os.environ.get(name, default)) for name, default in (("RANK", "0"), ("WORLD_SIZE", "1")))
-    loader = task.train_loader(config.batch_size, seed=seed, workers=config.workers, rank=rank, world_size=world_size)
-    steps_per_epoch = math.ceil(len(loader) / config.accumulate)
-    module = Distillation(model, methods, teacher, config, seed=seed, total_steps=steps_per_epoch * config.epochs)
     resume = folder / LAST if (folder / LAST).exists() else None
-    ema = Ema(config.ema)
-    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
-    validation = Validation(task, ema, info, folder / BEST, every=config.eval_every, autocast=dtype)
-    timer = Timer()
-    trainer = _trainer(config, precision, folder, [timer, ema, validation], from_step=_step_of(resume))
-    _run(trainer, module, loader, resume)
+    from_step = _step_of(resume)
+    ema, timer = Ema(config.ema), Timer()
+    best = folder / BEST
+    averaged = deepcopy(model).to(memory_format=torch.channels_last)
+    validation = Validation(task, ema, averaged, info, best, every=config.eval_every, precision=precision)
+    callbacks = [timer, ema, StepLog(), validation, Checkpoints(folder / LAST)]
+    trainer = _trainer(config, precision, folder, callbacks, from_step)
+    loader = task.train_loader(
+        config.batch_size,
+        seed=seed,
+        workers=config.workers,
+        rank=trainer.global_rank,
+        world_size=trainer.world_size,
+    )
+    total_steps = math.ceil(len(loader) / config.accumulate) * config.epochs
+    module = Distillation(model, methods, teacher, config, seed=seed, total_steps=total_steps)
     if trainer.is_global_zero:
-        best = folder / BEST
-        write_info(best, replace(read_info(best), epochs=config.epochs, train_seconds=timer.time_elapsed("train")))
-    return folder / BEST
+        drop_lines_from(folder / LOG, from_step)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="lightning")
+        trainer.fit(module, train_dataloaders=loader, ckpt_path=resume, weights_only=True)
+    if trainer.is_global_zero:
+        write_info(best, replace(read_info(best), epochs=config.epochs, train_seconds=timer.time_elapsed()))
+    return best
 
 
 def _trainer(
-    config: TrainConfig, precision: Literal["fp32", "bf16"], folder: Path, callbacks: list[Callback], from_step: int
+    config: TrainConfig, precision: Resolved, folder: Path, callbacks: list[Callback], from_step: int
 ) -> lightning.Trainer:
+    """Return Lightning's trainer. Under torchrun it takes its place among the processes from the environment."""
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
     interactive = sys.stderr.isatty()
-    checkpoint = ModelCheckpoint(
-        folder, filename=Path(LAST).stem, save_on_train_epoch_end=True, enable_version_counter=False
-    )
     return lightning.Trainer(
         max_epochs=config.epochs,
         accelerator="auto",
@@ -116,22 +135,17 @@ def _trainer(
         precision="bf16-mixed" if precision == "bf16" else "32-true",
         accumulate_grad_batches=config.accumulate,
         logger=[
-            JsonLines(folder / "metrics.jsonl", from_step),
-            TensorBoardLogger(folder, name="", version="tensorboard"),
+            JsonLines(folder / LOG),
+            TensorBoardLogger(folder, name="", version="tensorboard", purge_step=from_step),
         ],
-        callbacks=[*callbacks, StopOnSignal(folder / LAST), checkpoint, *([RichProgressBar()] if interactive else [])],
+        callbacks=[*callbacks, *([ProgressBar(folder.name)] if interactive else [])],
         log_every_n_steps=1,
-        enable_progress_bar=interactive,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
         enable_model_summary=False,
         use_distributed_sampler=False,
         num_sanity_val_steps=0,
     )
-
-
-def _run(trainer: lightning.Trainer, module: Distillation, loader: Any, resume: Path | None) -> None:
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module="lightning")
-        trainer.fit(module, train_dataloaders=loader, ckpt_path=resume, weights_only=True)
 
 
 def _step_of(checkpoint: Path | None) -> int:

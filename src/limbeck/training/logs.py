@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import json
+import os
 from argparse import Namespace
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from lightning.pytorch.loggers.logger import Logger
+from lightning.pytorch.utilities import rank_zero_only
 
 
 class JsonLines(Logger):
-    """Appends metrics to a file; a resumed training first drops the lines behind the step it resumes from.
+    """Appends metrics to a file; only the first process writes.
 
     Args:
         path: The file.
-        from_step: Step that the training starts from.
     """
 
-    def __init__(self, path: Path, from_step: int = 0) -> None:
+    def __init__(self, path: Path) -> None:
         super().__init__()
         self._path = path
-        kept = [line for line in read_lines(path) if line["step"] < from_step] if path.exists() else []
-        path.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
 
     @property
     def name(self) -> str:
@@ -34,16 +34,31 @@ class JsonLines(Logger):
         """Unused; a run folder holds one training."""
         return ""
 
+    @rank_zero_only
     def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
         """Nothing: the settings stand in config.yaml."""
 
+    @rank_zero_only
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
         """Append one line."""
-        line = {"step": step, **{name: float(value) for name, value in metrics.items()}}
         with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+            file.write(json.dumps({"step": step, **metrics}) + "\n")
 
 
-def read_lines(path: Path) -> list[dict[str, Any]]:
-    """Read a file of json lines."""
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+def drop_lines_from(path: Path, step: int) -> None:
+    """Keep the lines of the steps below ``step``, from which a training goes on and writes the others again.
+
+    A line cut in half, because the process was killed while it wrote, is dropped too.
+    """
+    lines = _whole_lines(path) if path.exists() else []
+    part = path.with_suffix(".part")
+    part.write_text("".join(json.dumps(line) + "\n" for line in lines if line["step"] < step), encoding="utf-8")
+    os.replace(part, path)
+
+
+def _whole_lines(path: Path) -> list[dict[str, Any]]:
+    lines = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        with suppress(json.JSONDecodeError):
+            lines.append(json.loads(line))
+    return lines

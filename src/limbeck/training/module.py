@@ -8,7 +8,7 @@ from typing import Any
 
 import lightning
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from limbeck.config import TrainConfig
 from limbeck.core.method import Method, Progress, Step, Terms
@@ -16,6 +16,8 @@ from limbeck.core.model import Model
 from limbeck.core.samples import Batch
 from limbeck.errors import IncompatibleError, TrainingError
 from limbeck.training.teacher import FrozenTeacher
+
+NOT_FINITE_HINT = "the last good checkpoint is kept; try a lower lr"
 
 
 class Distillation(lightning.LightningModule):
@@ -51,21 +53,25 @@ class Distillation(lightning.LightningModule):
     def on_train_batch_start(self, batch: Batch[Any], batch_idx: int) -> None:
         """Seed the random numbers of this step."""
         batches_done = self.current_epoch * int(self.trainer.num_training_batches) + batch_idx
-        torch.manual_seed((self.seed * 1_000_003 + batches_done) * 1_009 + self.global_rank)
+        torch.manual_seed(step_seed(self.seed, batches_done, self.global_rank))
 
-    def training_step(self, batch: Batch[Any], batch_idx: int) -> Tensor:
-        """Return the total loss: the student's supervised terms plus those of every method."""
+    def training_step(self, batch: Batch[Any], batch_idx: int) -> dict[str, Any]:
+        """Return the total loss, the student's supervised terms plus those of every method, and what goes into the log.
+
+        Raises:
+            TrainingError: The loss is not finite.
+        """
         terms = self.loss_terms(batch)
         total = torch.stack(list(terms.losses.values())).sum()
         if not torch.isfinite(total):
-            raise TrainingError(_not_finite(terms, batch), hint="the last good checkpoint is kept; try a lower lr")
-        values = {"loss": total.detach()} | {name: value.detach() for name, value in terms.losses.items()} | terms.logs
-        self.log_dict({f"train/{name}": value for name, value in values.items()}, batch_size=len(batch))
-        self.log_dict({name: value.detach() for name, value in terms.losses.items()}, prog_bar=True, logger=False)
-        return total
+            raise TrainingError(_not_finite(terms, batch), hint=NOT_FINITE_HINT)
+        losses = {name: value.detach() for name, value in terms.losses.items()}
+        return {"loss": total, "values": losses | terms.logs | {"loss": total.detach()}}
 
     def loss_terms(self, batch: Batch[Any]) -> Terms:
         """Run student, teacher and methods on a batch; returns all loss terms by name, already weighted."""
+        # The teacher goes first: its activations are gone before the student's are kept for the backward pass.
+        teacher_out = self.teacher(batch) if self.teacher is not None else None
         student_out = self.student(batch)
         assignment = self.student.assign(student_out, batch)
         task_losses = self.student.losses(student_out, assignment, batch)
@@ -73,7 +79,7 @@ class Distillation(lightning.LightningModule):
             batch=batch,
             student=self.student,
             student_out=student_out,
-            teacher_out=self.teacher(batch) if self.teacher is not None else None,
+            teacher_out=teacher_out,
             assignment=assignment,
             task_losses=task_losses,
             progress=self._progress(),
@@ -92,9 +98,17 @@ class Distillation(lightning.LightningModule):
                     parameter.grad = None
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        """Clip the gradient norm. Lightning's own clipping refuses fused optimizers under autocast."""
+        """Check the gradient and clip its norm. Lightning's own clipping refuses fused optimizers under autocast.
+
+        Raises:
+            TrainingError: The gradient is not finite, though the loss was.
+        """
+        parameters = [parameter for parameter in self.parameters() if parameter.grad is not None]
+        norm = nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
+        if not torch.isfinite(norm):
+            raise TrainingError(f"The gradient is not finite in step {self.global_step}.", hint=NOT_FINITE_HINT)
         if self.config.clip_norm is not None:
-            nn.utils.clip_grad_norm_(self.parameters(), self.config.clip_norm)
+            nn.utils.clip_grads_with_norm_(parameters, self.config.clip_norm, norm)
 
     def configure_optimizers(self) -> Any:
         """Return the optimizer over student and methods, and the schedule per optimizer step."""
@@ -112,6 +126,11 @@ class Distillation(lightning.LightningModule):
         if self._trainer is None:
             return Progress(step=0, total_steps=self.total_steps, epoch=0)
         return Progress(step=self.global_step, total_steps=self.total_steps, epoch=self.current_epoch)
+
+
+def step_seed(seed: int, batches_done: int, rank: int) -> int:
+    """Return the seed of one step in one process, within the 63 bits that every generator of torch takes."""
+    return ((seed * 1_000_003 + batches_done) * 1_009 + rank) % 2**63
 
 
 def lr_factor(step: int, total_steps: int, config: TrainConfig) -> float:
@@ -136,16 +155,15 @@ def _student_groups(student: nn.Module, weight_decay: float) -> list[dict[str, A
 
 def _optimizer(groups: list[dict[str, Any]], config: TrainConfig) -> torch.optim.Optimizer:
     if config.optimizer == "sgd":
-        return torch.optim.SGD(
-            groups, lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay, fused=True
-        )
+        # Not fused: the fused kernel fails where a part that was frozen so far has no momentum yet and the others have.
+        return torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay)
     return torch.optim.AdamW(groups, lr=config.lr, weight_decay=config.weight_decay, fused=True)
 
 
 def _merge(into: Terms, new: Terms) -> None:
-    twice = into.losses.keys() & new.losses.keys()
+    twice = (into.losses | into.logs).keys() & (new.losses | new.logs).keys()
     if twice:
-        raise IncompatibleError(f"Two methods give a loss term of the same name: {', '.join(sorted(twice))}.")
+        raise IncompatibleError(f"Two methods, or a method and the student, both give: {', '.join(sorted(twice))}.")
     into.losses.update(new.losses)
     into.logs.update(new.logs)
 

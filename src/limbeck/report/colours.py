@@ -1,11 +1,7 @@
-"""The three models of a run: their order, names and colours, the same in every table, curve and picture."""
+"""The colours of the three models, the same in every table, curve and picture."""
 
 from __future__ import annotations
 
-from typing import Literal
-
-Role = Literal["teacher", "control", "student"]
-ROLES: tuple[Role, ...] = ("teacher", "control", "student")
 COLOURS = {"truth": "#009E73", "teacher": "#0072B2", "control": "#E69F00", "student": "#D55E00"}
 """Four hues of the Okabe-Ito palette, which people with any colour vision can tell apart."""
 LABEL_INK = {"truth": "black", "teacher": "white", "control": "black", "student": "black"}

@@ -1,0 +1,92 @@
+"""What is measured of a trained model, and how student and control are compared."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from limbeck.deploy.benchmark import count_parameters, multiply_adds, torch_latency, weights_bytes
+from limbeck.inference import predict_all
+from limbeck.metrics.bootstrap import average_precision, bootstrap_interval, gap_closed, paired_bootstrap
+from limbeck.metrics.coco import CocoResult
+from limbeck.metrics.matching import Matches, match
+from limbeck.roles import Role
+from limbeck.tasks import Detection2DTask
+from limbeck.weights import load_weights
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One model on the validation images.
+
+    Attributes:
+        evaluation: What goes into ``evaluation.json``.
+        predictions: Its detections.
+        matches: Which of them found which object, for the bootstrap.
+    """
+
+    evaluation: dict[str, Any]
+    predictions: list[CocoResult]
+    matches: Matches
+
+
+def measure(
+    weights: Path,
+    task: Detection2DTask,
+    canvas_wh: tuple[int, int],
+    *,
+    device: torch.device,
+    samples: int,
+    seed: int,
+) -> Measured:
+    """Measure a weight file in float32: metrics with intervals, size, multiply-adds and latency.
+
+    Args:
+        weights: The weight file.
+        task: Data and metric.
+        canvas_wh: Width and height of the network's input in pixels.
+        device: Where to run; the latency is always that of the processor.
+        samples: Resamples of the bootstrap.
+        seed: Seed of the bootstrap.
+
+    Raises:
+        CheckpointError: The weights cannot be loaded.
+    """
+    model, info = load_weights(weights)
+    predictions = predict_all(model, task, device=device, title=f"measuring {weights.parent.name}")
+    metrics, matches = task.evaluate(predictions), match(task.truth, predictions)
+    threads = torch.get_num_threads()
+    evaluation = {
+        "model": info.model["model"],
+        "backbone": info.model.get("backbone"),
+        "parameters": count_parameters(model),
+        "multiply_adds": multiply_adds(model, canvas_wh),
+        "weights_bytes": weights_bytes(model),
+        "latency_ms": {**asdict(torch_latency(model, canvas_wh, threads)), "threads": threads},
+        "train_seconds": info.train_seconds,
+        "epochs": info.epochs,
+        "metrics": metrics.metrics,
+        "intervals": bootstrap_interval(matches, samples, seed),
+        "per_class": metrics.per_class,
+        "pr_curves": metrics.pr_curves,
+    }
+    return Measured(evaluation, predictions, matches)
+
+
+def compare(measured: Mapping[Role, Measured], metric: str, *, samples: int, seed: int) -> dict[str, Any]:
+    """Return what goes into ``comparison.json``: the gap closed, and student minus control by the paired bootstrap.
+
+    Args:
+        measured: ``control``, ``student`` and, where there is one, ``teacher``.
+        metric: The metric that the gap is measured in.
+        samples: Resamples of the bootstrap.
+        seed: Seed of the bootstrap.
+    """
+    score = {role: average_precision(found.matches)[metric] for role, found in measured.items()}
+    closed = gap_closed(score["teacher"], score["control"], score["student"]) if "teacher" in score else None
+    paired = paired_bootstrap(measured["student"].matches, measured["control"].matches, samples, seed)
+    return {"gap_closed": closed, "student_minus_control": {name: asdict(value) for name, value in paired.items()}}

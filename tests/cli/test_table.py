@@ -1,0 +1,43 @@
+import copy
+import io
+import re
+from dataclasses import replace
+
+from rich.console import Console
+
+from limbeck.cli.table import comparison_table
+
+
+def text_of(outcome):
+    console = Console(width=80, file=io.StringIO())
+    console.print(comparison_table(outcome))
+    return console.file.getvalue()
+
+
+def row_of(text, name):
+    (line,) = [line for line in text.splitlines() if line.strip().startswith(name)]
+    return re.split(r"\s{2,}", line.strip())
+
+
+def test_the_three_models_stand_side_by_side(finished_run):
+    outcome = finished_run.outcome
+    text = text_of(outcome)
+    for role in ("teacher", "control", "student"):
+        assert role in text
+    models = list(outcome.evaluations.values())
+    assert row_of(text, "AP ")[1:] == [
+        f"{m['metrics']['AP']:.3f} [{m['intervals']['AP'][0]:.3f}, {m['intervals']['AP'][1]:.3f}]" for m in models
+    ]
+    assert row_of(text, "parameters")[1:] == [f"{m['parameters'] / 1e6:.2f} M" for m in models]
+    assert f"student - control: AP {outcome.student_minus_control['AP']['difference']:+.3f}" in text
+
+
+def test_what_is_undefined_is_not_shown_as_a_number(finished_run):
+    outcome = copy.deepcopy(finished_run.outcome)
+    outcome.evaluations["student"]["metrics"]["AP"] = -1
+    outcome.evaluations["student"]["intervals"]["AP"] = (-1, -1)
+    outcome.evaluations["student"]["train_seconds"] = None
+    text = text_of(replace(outcome, gap_closed=None))
+    assert row_of(text, "AP ")[3] == "n/a [n/a, n/a]"
+    assert row_of(text, "training")[3] == "-"
+    assert "gap closed" not in text

@@ -1,0 +1,51 @@
+import pytest
+from pydantic import ValidationError
+from torch import nn
+
+from limbeck.core.method import Method, MethodConfig, Progress, Terms
+
+
+class Concrete(Method):
+    Config = MethodConfig
+    tasks = None
+    uses_teacher = False
+
+    def __init__(self, config, *, student, teacher):
+        super().__init__(config, student=student, teacher=teacher)
+        self.adapter = nn.Linear(2, 2)
+        self.fixed = nn.Linear(2, 2).requires_grad_(False)
+
+    def forward(self, step):
+        return Terms()
+
+
+def test_the_base_is_abstract():
+    with pytest.raises(TypeError, match="abstract"):
+        Method(MethodConfig(name="x"), student=None, teacher=None)
+
+
+def test_by_default_one_group_of_what_trains_and_nothing_frozen():
+    method = Concrete(MethodConfig(name="x"), student=None, teacher=None)
+    (group,) = method.param_groups()
+    assert group.keys() == {"params"}
+    assert {id(p) for p in group["params"]} == {id(p) for p in method.adapter.parameters()}
+    assert tuple(method.frozen_student_parts(Progress(0, 10, 0))) == ()
+    assert Concrete.param_groups(nn.Module()) == []
+
+
+def test_settings_are_checked_and_do_not_change():
+    with pytest.raises(ValidationError, match="weigth"):
+        MethodConfig(name="x", weigth=1)
+    with pytest.raises(ValidationError, match="frozen"):
+        MethodConfig(name="x").name = "y"
+
+
+def test_progress_as_a_fraction():
+    assert [Progress(step, 8, 0).fraction for step in (0, 2, 8)] == [0, 0.25, 1]
+    assert Progress(0, 0, 0).fraction == 0
+
+
+def test_terms_are_not_shared():
+    first, second = Terms(), Terms()
+    first.losses["a"] = None
+    assert second.losses == {}

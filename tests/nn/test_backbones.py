@@ -1,0 +1,75 @@
+import pytest
+import torch
+
+from limbeck.errors import CheckpointError, IncompatibleError
+from limbeck.nn.backbones import IMAGENET_MEAN, IMAGENET_STD, Backbone, Normalise
+
+STRIDES = (8, 16, 32)
+
+
+@pytest.mark.parametrize(
+    "name", ["test_resnet", "test_efficientnet", "test_convnext", "test_mambaout", "mobilenetv3_small_050", "resnet10t"]
+)
+def test_any_timm_model_gives_maps_of_the_strides_asked_for(name):
+    backbone = Backbone(name, STRIDES).eval()
+    with torch.no_grad():
+        maps = backbone(torch.rand(2, 3, 64, 96))
+    sizes = [
+        (2, channels, 64 // stride, 96 // stride) for channels, stride in zip(backbone.channels, STRIDES, strict=True)
+    ]
+    assert [tuple(m.shape) for m in maps] == sizes
+
+
+def test_only_the_strides_asked_for_are_computed():
+    whole, part = Backbone("test_resnet", (8, 16, 32)), Backbone("test_resnet", (8,))
+    assert len(part.channels) == 1
+    assert sum(p.numel() for p in part.parameters()) < 0.5 * sum(p.numel() for p in whole.parameters())
+
+
+def test_a_stride_that_occurs_twice_means_the_deepest_map():
+    backbone = Backbone("vit_tiny_patch16_224", (16,))
+    assert [str(index) for index in backbone.body.out_indices] == ["2"]
+
+
+def test_a_misspelt_name_is_answered_with_a_near_one():
+    with pytest.raises(IncompatibleError, match=r"timm knows no backbone 'resnet_18' \(did you mean 'resnet\d*18'\?\)"):
+        Backbone("resnet_18", (8,))
+
+
+def test_a_missing_stride_is_named_with_those_there_are():
+    with pytest.raises(IncompatibleError, match=r"no map of stride 2; its maps have the strides \[4, 8, 16, 32\]"):
+        Backbone("test_convnext", (2, 4))
+
+
+def test_a_model_that_cannot_give_maps_is_refused(monkeypatch):
+    def refuse(name, **settings):
+        raise RuntimeError("features_only not implemented")
+
+    monkeypatch.setattr("timm.create_model", refuse)
+    with pytest.raises(IncompatibleError, match=r"'test_resnet' cannot give feature maps \(features_only not"):
+        Backbone("test_resnet", (8,))
+
+
+def test_pretrained_weights_out_of_reach_are_told(no_network, monkeypatch, tmp_path):
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(CheckpointError, match="The pretrained weights of 'resnet18' cannot be had") as caught:
+        Backbone("resnet18", (8,), pretrained=True)
+    assert "pretrained: false" in str(caught.value)
+    assert len(caught.value.message.splitlines()) == 1
+    assert no_network.take()  # it did ask, as it was told to
+
+
+def test_nothing_is_fetched_unless_asked_for(no_network):
+    Backbone("resnet18", (8,))
+    assert no_network.take() == []
+
+
+def test_images_are_normalised():
+    images = torch.randint(0, 256, (2, 3, 8, 8), dtype=torch.uint8)
+    mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD))
+    result = Normalise()(images)
+    assert torch.allclose(result, (images - mean) / std, atol=1e-6)
+    assert result.is_contiguous(memory_format=torch.channels_last)
+    assert Normalise().state_dict() == {}  # a constant, not a weight
+    assert Normalise().bfloat16()(images).dtype == torch.bfloat16

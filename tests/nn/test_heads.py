@@ -1,0 +1,63 @@
+import pytest
+import torch
+from torch import nn
+
+from limbeck.nn.heads import CLASS_PRIOR, DenseHead
+
+
+def head(**settings) -> DenseHead:
+    torch.manual_seed(0)
+    return DenseHead(16, 3, 8, **{"depth": 2, "norm": "group", "depthwise": False} | settings)
+
+
+def levels(*sides, channels=16):
+    generator = torch.Generator().manual_seed(0)
+    return [torch.randn(2, channels, side, side, generator=generator) for side in sides]
+
+
+@pytest.mark.parametrize("settings", [{}, {"depth": 0}, {"depthwise": True}, {"norm": "none"}])
+def test_one_map_of_classes_and_one_of_boxes_per_level(settings):
+    classes, boxes = head(**settings)(levels(8, 4))
+    assert [tuple(m.shape) for m in classes] == [(2, 3, 8, 8), (2, 3, 4, 4)]
+    assert [tuple(m.shape) for m in boxes] == [(2, 8, 8, 8), (2, 8, 4, 4)]
+
+
+def test_the_levels_share_their_weights_and_do_not_mix():
+    shared = head()
+    together, alone = shared(levels(8, 4)), [shared(levels(8)), shared([levels(8, 4)[1]])]
+    for part in (0, 1):
+        assert torch.allclose(together[part][0], alone[0][part][0], atol=1e-6)
+        assert torch.allclose(together[part][1], alone[1][part][0], atol=1e-6)
+
+
+@pytest.mark.parametrize("settings", [{}, {"depthwise": True}, {"norm": "none"}])
+def test_every_class_starts_at_the_prior(settings):
+    classes, _ = head(**settings)(levels(8))
+    assert classes[0].sigmoid().mean().item() == pytest.approx(CLASS_PRIOR, rel=0.2)
+
+
+def test_depthwise_towers_pass_a_signal_on():
+    def spread(depthwise: bool) -> float:
+        tower = head(depthwise=depthwise, depth=1, norm="none").class_tower
+        return tower[0](levels(8)[0]).std().item()
+
+    assert 0.2 < spread(True) / spread(False) < 5
+
+
+def test_a_factor_per_level_scales_the_boxes_alone():
+    scaled = head(level_scales=2)
+    classes, boxes = scaled(levels(8, 4))
+    with torch.no_grad():
+        scaled.scales[1].fill_(3.0)
+    classes_after, boxes_after = scaled(levels(8, 4))
+    assert torch.equal(boxes[0], boxes_after[0])
+    assert torch.allclose(3 * boxes[1], boxes_after[1])
+    assert all(torch.equal(a, b) for a, b in zip(classes, classes_after, strict=True))
+    with pytest.raises(ValueError, match="zip"):
+        scaled(levels(8))
+
+
+@pytest.mark.parametrize(("channels", "groups"), [(16, 16), (48, 16), (64, 32), (256, 32)])
+def test_thin_heads_have_fewer_groups(channels, groups):
+    thin = DenseHead(channels, 3, 8, depth=1, norm="group", depthwise=False)
+    assert [m.num_groups for m in thin.modules() if isinstance(m, nn.GroupNorm)] == [groups, groups]

@@ -1,0 +1,65 @@
+"""Every file in configs/ is complete and can be trained, so that none of them rots."""
+
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from limbeck.config import dump_config, load_config
+from limbeck.tasks import Detection2DTask
+from limbeck.training.fit import build_methods, seeded_model
+from limbeck.training.module import Distillation
+from limbeck.training.teacher import FrozenTeacher
+
+CONFIGS = sorted((Path(__file__).parent.parent / "configs").glob("*/*.yaml"))
+SMALL = ["data.size=[64, 64]", "train.batch_size=2", "train.workers=0", "train.precision=fp32"]
+
+
+@pytest.fixture(autouse=True)
+def in_the_repository(repo, monkeypatch):
+    """The paths in the files are relative to the root of the repository."""
+    monkeypatch.chdir(repo)
+
+
+def keys_of(settings):
+    items = settings.items() if isinstance(settings, dict) else enumerate(settings)
+    for key, value in items:
+        yield str(key)
+        if isinstance(value, dict | list):
+            yield from (f"{key}.{below}" for below in keys_of(value))
+
+
+def test_there_are_configs():
+    assert len(CONFIGS) >= 4
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_a_config_is_complete_and_named_after_its_file(path):
+    config = load_config(path)
+    assert config.name == path.stem
+    assert config.task == path.parent.name
+    written = set(keys_of(yaml.safe_load(path.read_text())))
+    assert written == set(keys_of(yaml.safe_load(dump_config(config))))
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_a_config_can_be_trained(path):
+    config = load_config(path, SMALL)
+    task = Detection2DTask.load(config.data)
+    student = seeded_model(config.student, task.classes, config.seed)
+    teacher = seeded_model(config.teacher, task.classes, config.seed + 1) if config.uses_teacher else None
+    methods = build_methods(config.methods, student.spec, teacher.spec if teacher else None)
+    holder = FrozenTeacher(teacher) if teacher else None
+    module = Distillation(student.train(), methods, holder, config.train, seed=config.seed, total_steps=1)
+    batch = next(iter(task.train_loader(config.train.batch_size, seed=0, workers=0)))
+
+    terms = module.loss_terms(batch)
+    total = torch.stack(list(terms.losses.values())).sum()
+    total.backward()
+
+    assert torch.isfinite(total)
+    assert all(name in str(terms.losses.keys()) for name in (m.name for m in config.methods if m.name != "plain"))
+    gradients = [p.grad for p in student.parameters() if p.grad is not None]
+    assert gradients
+    assert all(torch.isfinite(gradient).all() for gradient in gradients)

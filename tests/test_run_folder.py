@@ -1,0 +1,116 @@
+import json
+
+import pytest
+
+from limbeck.config import load_config
+from limbeck.errors import RunFolderError
+from limbeck.run_folder import RunFolder, file_hash, write_json
+from limbeck.tasks import Detection2DTask
+
+
+@pytest.fixture
+def run_file(make_run, tmp_path):
+    return make_run(tmp_path / "data")
+
+
+@pytest.fixture
+def config(run_file):
+    return load_config(run_file)
+
+
+def opened(config):
+    folder = RunFolder(config)
+    folder.describe(Detection2DTask.load(config.data))
+    return folder
+
+
+def test_a_step_is_done_once(config):
+    calls = []
+    assert opened(config).step("first", lambda: calls.append(1))
+    assert not opened(config).step("first", lambda: calls.append(2))
+    assert opened(config).step("second", lambda: calls.append(3))
+    assert calls == [1, 3]
+
+
+def test_a_step_that_fails_is_not_done(config):
+    def fail():
+        raise ZeroDivisionError
+
+    folder = opened(config)
+    with pytest.raises(ZeroDivisionError):
+        folder.step("first", fail)
+    assert opened(config).step("first", lambda: None)
+
+
+def test_what_the_run_is_made_with_is_written_down(config):
+    folder = opened(config)
+    record = json.loads((folder.path / "run.json").read_text())
+    assert record["seed"] == 0
+    assert record["versions"]["torch"]
+    assert record["hardware"]["cores"] >= 1
+    assert record["data"]["train_images"] == 8
+    assert record["data"]["classes"] == ["square"]
+    assert record["data"]["sha256"][str(config.data.val.annotations)] == file_hash(config.data.val.annotations)
+    assert load_config(folder.path / "config.yaml") == config
+
+
+def test_a_folder_with_another_run_is_refused(run_file, config):
+    folder = opened(config)
+    (folder.path / "teacher").mkdir()
+    with pytest.raises(RunFolderError, match=r"holds another run; there train\.lr is 0\.01, now it is 0\.02") as caught:
+        RunFolder(load_config(run_file, ["train.lr=2e-2"]))
+    assert "choose another name" in caught.value.hint
+    assert load_config(folder.path / "config.yaml") == config
+
+
+def test_a_folder_in_which_nothing_was_trained_may_be_taken_over(run_file, config):
+    opened(config).step("doctor", lambda: None)
+    changed = load_config(run_file, ["train.lr=2e-2"])
+    folder = opened(changed)
+    assert load_config(folder.path / "config.yaml") == changed
+    assert folder.step("doctor", lambda: None), "the doctor has not seen this run"
+
+
+def test_annotations_that_changed_in_between_are_refused(config):
+    opened(config)
+    path = config.data.val.annotations
+    path.write_text(path.read_text() + "\n")
+    with pytest.raises(RunFolderError, match=r"began with other annotations; \S+val\.json has changed"):
+        opened(config)
+
+
+@pytest.mark.parametrize("content", ["", "a: [", "[]", "3"])
+def test_a_broken_config_in_the_folder_is_refused(content, config):
+    folder = opened(config)
+    (folder.path / "teacher").mkdir()
+    (folder.path / "config.yaml").write_text(content)
+    with pytest.raises(RunFolderError, match="holds another run"):
+        RunFolder(config)
+
+
+def test_a_broken_record_is_refused(config):
+    folder = opened(config)
+    (folder.path / "run.json").write_text('{"steps": ')
+    with pytest.raises(RunFolderError, match=r"run\.json is broken"):
+        RunFolder(config)
+
+
+def test_a_place_that_cannot_be_written_is_named(config):
+    config.runs_dir.write_text("a file where the folder should be")
+    with pytest.raises(RunFolderError, match=r"The run folder .*tiny cannot be used: .*: not a directory\."):
+        RunFolder(config)
+
+
+def test_a_file_in_place_of_the_folder(config):
+    config.runs_dir.mkdir()
+    config.run_dir.write_text("")
+    with pytest.raises(RunFolderError, match=r"cannot be used: .*tiny: file exists\."):
+        RunFolder(config)
+
+
+def test_json_is_written_at_once_or_not_at_all(tmp_path):
+    write_json(tmp_path / "a.json", {"old": 1})
+    with pytest.raises(TypeError):
+        write_json(tmp_path / "a.json", {"new": object()})
+    assert json.loads((tmp_path / "a.json").read_text()) == {"old": 1}
+    assert [path.name for path in tmp_path.iterdir()] == ["a.json"]

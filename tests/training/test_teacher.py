@@ -1,0 +1,77 @@
+import pytest
+import torch
+from lightning.pytorch.utilities.model_summary import ModelSummary
+
+from limbeck.config import TrainConfig
+from limbeck.training.module import Distillation
+from limbeck.training.teacher import FrozenTeacher
+
+
+@pytest.fixture
+def teacher(make_detector):
+    return make_detector(seed=1, channels=24)
+
+
+@pytest.fixture
+def module(make_detector, toy, teacher):
+    student = make_detector()
+    methods = toy(student, teacher, "Adapter")
+    return Distillation(student, methods, FrozenTeacher(teacher), TrainConfig(), seed=0, total_steps=1)
+
+
+def test_the_teacher_is_outside_the_module_tree(module, teacher):
+    inside = {id(part) for part in module.modules()}
+    assert not any(id(part) in inside for part in teacher.modules())
+    assert "teacher" not in str(ModelSummary(module))
+
+
+def test_the_teacher_is_not_in_the_state_dict(module):
+    assert {name.split(".")[0] for name in module.state_dict()} == {"student", "methods"}
+
+
+def test_the_teacher_is_not_in_the_optimizer(module, teacher):
+    held = {id(p) for group in module.configure_optimizers()["optimizer"].param_groups for p in group["params"]}
+    assert not any(id(p) in held for p in teacher.parameters())
+
+
+def test_ddp_does_not_see_the_teacher(module, teacher, tmp_path, monkeypatch):
+    monkeypatch.setenv("GLOO_SOCKET_IFNAME", "lo")
+    torch.distributed.init_process_group("gloo", init_method=f"file://{tmp_path / 'store'}", rank=0, world_size=1)
+    try:
+        wrapped = torch.nn.parallel.DistributedDataParallel(module)
+        seen = {id(p) for p in wrapped.parameters()}
+        assert {id(p) for p in module.student.parameters()} < seen
+        assert {id(p) for p in module.methods.parameters()} < seen
+        assert not any(id(p) in seen for p in teacher.parameters())
+    finally:
+        torch.distributed.destroy_process_group()
+
+
+def test_the_teacher_stays_as_it_is_while_the_student_trains(module, teacher, make_batch):
+    before = {name: value.clone() for name, value in teacher.state_dict().items()}
+    module.train()
+    assert not any(part.training for part in teacher.modules())
+    torch.stack(list(module.loss_terms(make_batch()).losses.values())).sum().backward()
+    assert module.methods[0].adapter.weight.grad.any()
+    assert all(p.grad is None and not p.requires_grad for p in teacher.parameters())
+    assert all(torch.equal(before[name], value) for name, value in teacher.state_dict().items())
+
+
+def test_its_output_carries_no_gradient_and_is_that_of_eval_mode(teacher, make_batch):
+    batch = make_batch()
+    frozen = FrozenTeacher(teacher.train())
+    raw = frozen(batch)
+    assert not raw.class_logits.requires_grad
+    assert torch.equal(raw.class_logits, frozen(batch).class_logits)
+    assert torch.equal(raw.class_logits, teacher.eval()(batch).class_logits)
+    assert frozen.spec is teacher.spec
+
+
+def test_it_follows_the_batch_to_its_device(make_batch):
+    class Where(torch.nn.Linear):
+        def forward(self, batch):
+            return self.weight.device.type
+
+    frozen = FrozenTeacher(Where(1, 1))
+    assert frozen(make_batch()) == "cpu"
+    assert frozen(make_batch().to("meta")) == "meta"
