@@ -38,7 +38,7 @@ class TrainConfig(BaseModel):
     ema: float | None = Field(0.999, gt=0, lt=1)
     eval_every: int = Field(1, ge=1)
     precision: Literal["auto", "fp32", "bf16"] = "auto"
-    workers: int = Field(1, ge=0)
+    workers: int = Field(2, ge=0)
 
 
 class ExportConfig(BaseModel):
