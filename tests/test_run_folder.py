@@ -4,7 +4,8 @@ import pytest
 
 from limbeck.config import load_config
 from limbeck.errors import RunFolderError
-from limbeck.run_folder import RunFolder, file_hash, write_json
+from limbeck.files import sha256_of
+from limbeck.run_folder import RunFolder
 from limbeck.tasks import Detection2DTask
 
 
@@ -50,7 +51,7 @@ def test_what_the_run_is_made_with_is_written_down(config):
     assert record["hardware"]["cores"] >= 1
     assert record["data"]["train_images"] == 8
     assert record["data"]["classes"] == ["square"]
-    assert record["data"]["sha256"][str(config.data.val.annotations)] == file_hash(config.data.val.annotations)
+    assert record["data"]["sha256"][str(config.data.val.annotations)] == sha256_of(config.data.val.annotations)
     assert load_config(folder.path / "config.yaml") == config
 
 
@@ -106,11 +107,3 @@ def test_a_file_in_place_of_the_folder(config):
     config.run_dir.write_text("")
     with pytest.raises(RunFolderError, match=r"cannot be used: .*tiny: file exists\."):
         RunFolder(config)
-
-
-def test_json_is_written_at_once_or_not_at_all(tmp_path):
-    write_json(tmp_path / "a.json", {"old": 1})
-    with pytest.raises(TypeError):
-        write_json(tmp_path / "a.json", {"new": object()})
-    assert json.loads((tmp_path / "a.json").read_text()) == {"old": 1}
-    assert [path.name for path in tmp_path.iterdir()] == ["a.json"]

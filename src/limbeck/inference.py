@@ -20,7 +20,6 @@ def predict_all(
     task: Detection2DTask,
     *,
     device: torch.device | str = "cpu",
-    workers: int = 0,
     title: str | None = None,
 ) -> list[CocoResult]:
     """Return the model's results on the whole validation part.
@@ -29,7 +28,6 @@ def predict_all(
         model: Any model of the task; it is put into eval mode for the call.
         task: The data.
         device: Where to run.
-        workers: Processes that load images.
         title: What a progress bar says, on a terminal; None for no bar.
     """
     was_training = model.training
@@ -37,7 +35,7 @@ def predict_all(
     results: list[CocoResult] = []
     hidden = title is None or not sys.stderr.isatty()
     console = Console(stderr=True)
-    for batch in track(task.val_loader(workers), f"  {title}", console=console, transient=True, disable=hidden):
+    for batch in track(task.val_loader(), f"  {title}", console=console, transient=True, disable=hidden):
         moved = batch.to(device)
         results += task.results(model.predict(model(moved), moved), batch.frames)
     model.train(was_training)

@@ -23,9 +23,10 @@ from limbeck.deploy.parity import pass_parity_gate
 from limbeck.deploy.runtime.manifest import MODEL_NAME
 from limbeck.errors import CheckpointError, ConfigError, DoctorError, IncompatibleError, RunFolderError
 from limbeck.evaluation import Measured, compare, measure
+from limbeck.files import write_json
 from limbeck.report.page import write_report
 from limbeck.roles import ROLES, Role
-from limbeck.run_folder import FIRST_PROCESS, RunFolder, write_json
+from limbeck.run_folder import FIRST_PROCESS, RunFolder
 from limbeck.tasks import Detection2DTask
 from limbeck.training.doctor import examine
 from limbeck.training.fit import BEST, build_methods, fit, seeded_model
@@ -102,7 +103,7 @@ class Run:
         check_teacher_checkpoint(config)
         self.task = Detection2DTask.load(config.data)
         for sentence in self.task.skipped:
-            say(f"left out: {sentence}")
+            self.say(f"left out: {sentence}")
         self.folder = RunFolder(config)
         self.folder.describe(self.task)
         self.device = best_device()

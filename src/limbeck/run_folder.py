@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import platform
@@ -20,6 +19,7 @@ import yaml
 
 from limbeck.config import RunConfig, dump_config
 from limbeck.errors import RunFolderError
+from limbeck.files import sha256_of, write_json, write_text
 from limbeck.tasks import Detection2DTask
 from limbeck.version import VERSION
 
@@ -78,7 +78,7 @@ class RunFolder:
         """
         config = self.config
         splits = (config.data.train, config.data.val)
-        hashes = {str(split.annotations): file_hash(split.annotations) for split in splits}
+        hashes = {str(split.annotations): sha256_of(split.annotations) for split in splits}
         described = {
             "name": config.name,
             "task": config.task,
@@ -142,24 +142,6 @@ class RunFolder:
     def _save(self) -> None:
         if FIRST_PROCESS:
             write_json(self._record_path, self._record)
-
-
-def write_json(path: Path, content: object) -> None:
-    """Write a json file, at once or not at all."""
-    write_text(path, json.dumps(content, indent=1) + "\n")
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file, at once or not at all."""
-    part = path.with_name(path.name + ".part")
-    part.write_text(text, encoding="utf-8")
-    os.replace(part, path)
-
-
-def file_hash(path: Path) -> str:
-    """Return the sha256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def hardware() -> dict[str, Any]:

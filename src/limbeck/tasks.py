@@ -75,10 +75,10 @@ class Detection2DTask:
             world_size=world_size,
         )
 
-    def val_loader(self, workers: int = 0, batch_size: int = EVAL_BATCH) -> ViewLoader[Sample, Batch[Boxes2D]]:
+    def val_loader(self, batch_size: int = EVAL_BATCH) -> ViewLoader[Sample, Batch[Boxes2D]]:
         """Return plain batches of the validation part, every image once."""
         views = DetectionViews(self.val.records, self.config.size, self.config.resize)
-        return ViewLoader(views, batch_size, collate, workers=workers)
+        return ViewLoader(views, batch_size, collate)
 
     def results(self, detections: Sequence[Detections2D], frames: Sequence[Frame]) -> list[CocoResult]:
         """Return detections in the COCO result format."""

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from limbeck.core.model import Model
 from limbeck.errors import CheckpointError, LimbeckError
+from limbeck.files import write_text
 from limbeck.imaging import ResizeMode
 from limbeck.lookup import build_model, model_config
 
@@ -65,9 +66,7 @@ def save_weights(path: Path, state: dict[str, Tensor], info: WeightsInfo) -> Non
 
 def write_info(path: Path, info: WeightsInfo) -> None:
     """Write the json beside the weight file ``path``."""
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(asdict(info), indent=2) + "\n", encoding="utf-8")
-    os.replace(part, path.with_suffix(".json"))
+    write_text(path.with_suffix(".json"), json.dumps(asdict(info), indent=2) + "\n")
 
 
 def load_weights(path: Path) -> tuple[Model[Any, Any, Any, Any], WeightsInfo]:

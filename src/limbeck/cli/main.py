@@ -153,7 +153,7 @@ def train(
         "student": run.train_student,
     }
     run.step(role, work[role], everywhere=True)
-    _say(f"weights: {run.weights_of(role)}")
+    run.say(f"weights: {run.weights_of(role)}")
 
 
 @app.command()
@@ -280,7 +280,10 @@ def _load(run_file: Path, overrides: list[str] | None) -> RunConfig:
 
 def _show(outcome: Any) -> None:
     from limbeck.cli.table import comparison_table
+    from limbeck.run_folder import FIRST_PROCESS
 
+    if not FIRST_PROCESS:
+        return
     out.print(comparison_table(outcome))
     _say(f"bundle: {outcome.bundle}")
     _say(f"report: {outcome.report}")

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +12,9 @@ from limbeck.core.model import Model
 from limbeck.deploy.export import export_onnx
 from limbeck.deploy.graphs import export_graph
 from limbeck.deploy.runtime.manifest import FORMAT, LABELS_NAME, MANIFEST_NAME, MODEL_NAME, load_manifest, sha256_of
+from limbeck.files import write_text
 from limbeck.imaging import PAD_VALUE, ResizeMode
+from limbeck.version import VERSION
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ def write_bundle(
         folder,
         {
             "format": FORMAT,
-            "limbeck": _limbeck_version(),
+            "limbeck": VERSION,
             "task": model.spec.task,
             "classes": model.spec.classes,
             "canvas": {"wh": canvas_wh, "resize": resize, "pad_value": PAD_VALUE, "interpolation": "bilinear"},
@@ -94,13 +94,4 @@ def amend_bundle(folder: Path, **entries: Any) -> None:
 
 def _write_manifest(folder: Path, content: Mapping[str, Any]) -> None:
     """Write the description in one piece, so that a stop in between leaves the old one."""
-    partial = folder / f"{MANIFEST_NAME}.partial"
-    partial.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    os.replace(partial, folder / MANIFEST_NAME)
-
-
-def _limbeck_version() -> str:
-    try:
-        return version("limbeck")
-    except PackageNotFoundError:
-        return "not installed"
+    write_text(folder / MANIFEST_NAME, json.dumps(content, indent=2, ensure_ascii=False) + "\n")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from argparse import Namespace
 from contextlib import suppress
 from pathlib import Path
@@ -11,6 +10,8 @@ from typing import Any
 
 from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.utilities import rank_zero_only
+
+from limbeck.files import write_text
 
 
 class JsonLines(Logger):
@@ -51,9 +52,7 @@ def drop_lines_from(path: Path, step: int) -> None:
     A line cut in half, because the process was killed while it wrote, is dropped too.
     """
     lines = _whole_lines(path) if path.exists() else []
-    part = path.with_suffix(".part")
-    part.write_text("".join(json.dumps(line) + "\n" for line in lines if line["step"] < step), encoding="utf-8")
-    os.replace(part, path)
+    write_text(path, "".join(json.dumps(line) + "\n" for line in lines if line["step"] < step))
 
 
 def _whole_lines(path: Path) -> list[dict[str, Any]]:
