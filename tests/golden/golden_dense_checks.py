@@ -7,11 +7,12 @@ from golden_vectors import Case
 from torch import Tensor
 
 from limbeck.core.dense2d import assign_batch, positive_scores
+from limbeck.core.dense_heads import raw_output
 from limbeck.core.model import DenseSpec2D
 from limbeck.core.outputs import DenseAssignment2D, DenseRaw2D
 from limbeck.core.samples import Batch, Boxes2D
 from limbeck.methods.bckd import Bckd
-from limbeck.models.gfl import decode, gfl_losses
+from limbeck.models.gfl import gfl_losses
 from limbeck.ops.assign2d import atss
 from limbeck.ops.pyramid import PriorGrid
 
@@ -68,7 +69,7 @@ def _raw_output(case: Case, who: str, with_gradient: bool) -> tuple[DenseRaw2D, 
     values = list(maps.values())
     height, width = case.params["feature_sizes_hw"][0]
     stride = case.params["strides"][0]
-    return decode([], values[:half], values[half:], _grid(case), (height * stride, width * stride)), maps
+    return raw_output([], values[:half], values[half:], _grid(case), (height * stride, width * stride)), maps
 
 
 def _grid(case: Case) -> PriorGrid:

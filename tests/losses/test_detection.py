@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from limbeck.losses.detection import distribution_focal_rows, focal_rows, quality_focal_rows
+from limbeck.losses.detection import centerness, distribution_focal_rows, focal_rows, quality_focal_rows
 
 K = 4
 
@@ -76,6 +76,34 @@ def test_distribution_focal_equals_slow_loop() -> None:
     torch.testing.assert_close(value, torch.tensor(rows, dtype=torch.float64))
 
 
+def test_centerness_by_hand() -> None:
+    box = torch.tensor([[0.0, 0, 8, 4]])
+    points = torch.tensor([[4.0, 2], [2, 2], [2, 1], [0, 2], [4, 4], [-1, 2], [9, 9]])
+    expected = [1, math.sqrt(2 / 6), math.sqrt(2 / 6 * 1 / 3), 0, 0, 0, 0]  # middle, inside, on two sides, outside
+    torch.testing.assert_close(centerness(points, box.expand(7, 4)), torch.tensor(expected))
+
+
+def test_centerness_equals_slow_loop() -> None:
+    generator = torch.Generator().manual_seed(1)
+    points = torch.rand(50, 2, generator=generator, dtype=torch.float64) * 4
+    boxes = torch.tensor([[0.5, 1, 3, 3.5]], dtype=torch.float64).expand(50, 4)
+    rows = []
+    for x, y in points.tolist():
+        left, top, right, bottom = x - 0.5, y - 1, 3 - x, 3.5 - y
+        inside = min(left, top, right, bottom) > 0
+        share = min(left, right) / max(left, right) * min(top, bottom) / max(top, bottom)
+        rows.append(math.sqrt(share) if inside else 0.0)
+    assert 0 < sum(row > 0 for row in rows) < 50
+    torch.testing.assert_close(centerness(points, boxes), torch.tensor(rows, dtype=torch.float64))
+
+
+def test_centerness_of_an_empty_box_and_of_none_and_in_16_bit() -> None:
+    point = torch.tensor([[1.0, 1]])
+    assert centerness(point, torch.tensor([[1.0, 1, 1, 1]])).tolist() == [0]
+    assert centerness(point[:0], torch.zeros(0, 4)).shape == (0,)
+    assert centerness(point.bfloat16(), torch.tensor([[0.0, 0, 2, 2]]).bfloat16()).dtype == torch.float32
+
+
 @pytest.mark.parametrize("loss", [_focal, _quality_focal])
 def test_gradient(loss: Callable[[Tensor], Tensor]) -> None:
     assert torch.autograd.gradcheck(loss, (LOGITS.clone().requires_grad_(),))
@@ -128,5 +156,7 @@ def test_shapes_that_do_not_fit_are_refused() -> None:
         quality_focal_rows(LOGITS, LABELS, QUALITY[:1])
     with pytest.raises(ValueError, match=r"target \(6, 4\) .* \(6, 4\)"):
         distribution_focal_rows(LOGITS, LOGITS)
+    with pytest.raises(ValueError, match=r"points \(2,\) .* \(3, 4\)"):
+        centerness(torch.zeros(2, 2), torch.zeros(3, 4))
     with pytest.raises(ValueError, match="must be positive, not 0"):
         focal_rows(LOGITS, LABELS, gamma=0)

@@ -1,6 +1,7 @@
 import torch
 
-from limbeck.ops.boxes2d import encode_deltas
+from limbeck.core.dense_heads import distribution_rows
+from limbeck.ops.boxes2d import centres, encode_deltas
 
 
 def test_nine_anchors_per_cell(make_batch, make_detector):
@@ -29,3 +30,19 @@ def test_locations_between_the_thresholds_have_no_weight(make_batch, make_detect
     assert (assignment.weights == 0).any()
     assert (assignment.weights[assignment.positive(2)] == 1).all()
     assert (assignment.weights[1] == 1).all()  # a negative image has background only
+
+
+def test_side_distributions_replace_the_deltas(make_batch, make_detector):
+    model, batch = make_detector("retinanet", reg_max=6), make_batch()
+    raw = model(batch)
+    assert model.spec.reg_max == 6
+    assert raw.box_logits.shape == (2, 756, 4, 7)
+    x, y = centres(raw.priors_xyxy).unbind(-1)
+    expected = (raw.box_logits.softmax(-1) * torch.arange(7)).sum(-1) * raw.location_strides[:, None]
+    torch.testing.assert_close(raw.boxes_xyxy[..., 0], x - expected[..., 0])
+    torch.testing.assert_close(raw.boxes_xyxy[..., 3], y + expected[..., 3])
+    assignment = model.assign(raw, batch)
+    terms = model.losses(raw, assignment, batch)
+    assert set(terms) == {"focal", "box", "distribution_focal"}
+    rows = distribution_rows(raw, assignment)
+    torch.testing.assert_close(terms["distribution_focal"], 0.25 * rows.sum() / 4 / assignment.normaliser)

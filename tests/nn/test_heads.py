@@ -17,9 +17,21 @@ def levels(*sides, channels=16):
 
 @pytest.mark.parametrize("settings", [{}, {"depth": 0}, {"depthwise": True}, {"norm": "none"}])
 def test_one_map_of_classes_and_one_of_boxes_per_level(settings):
-    classes, boxes = head(**settings)(levels(8, 4))
-    assert [tuple(m.shape) for m in classes] == [(2, 3, 8, 8), (2, 3, 4, 4)]
-    assert [tuple(m.shape) for m in boxes] == [(2, 8, 8, 8), (2, 8, 4, 4)]
+    maps = head(**settings)(levels(8, 4))
+    assert [tuple(m.shape) for m in maps.classes] == [(2, 3, 8, 8), (2, 3, 4, 4)]
+    assert [tuple(m.shape) for m in maps.boxes] == [(2, 8, 8, 8), (2, 8, 4, 4)]
+    assert maps.centerness is None
+
+
+def test_centerness_is_one_more_output_of_the_box_tower():
+    rated = head(centerness=True, level_scales=2)
+    maps = rated(levels(8, 4))
+    assert [tuple(m.shape) for m in maps.centerness] == [(2, 1, 8, 8), (2, 1, 4, 4)]
+    with torch.no_grad():
+        rated.scales[0].fill_(3.0)  # the factors are for the boxes alone
+        for parameter in rated.class_tower.parameters():
+            parameter.zero_()
+    assert torch.equal(rated(levels(8, 4)).centerness[0], maps.centerness[0])
 
 
 def test_the_levels_share_their_weights_and_do_not_mix():
@@ -32,7 +44,7 @@ def test_the_levels_share_their_weights_and_do_not_mix():
 
 @pytest.mark.parametrize("settings", [{}, {"depthwise": True}, {"norm": "none"}])
 def test_every_class_starts_at_the_prior(settings):
-    classes, _ = head(**settings)(levels(8))
+    classes = head(**settings)(levels(8)).classes
     assert classes[0].sigmoid().mean().item() == pytest.approx(CLASS_PRIOR, rel=0.2)
 
 
@@ -46,10 +58,10 @@ def test_depthwise_towers_pass_a_signal_on():
 
 def test_a_factor_per_level_scales_the_boxes_alone():
     scaled = head(level_scales=2)
-    classes, boxes = scaled(levels(8, 4))
+    classes, boxes, _ = scaled(levels(8, 4))
     with torch.no_grad():
         scaled.scales[1].fill_(3.0)
-    classes_after, boxes_after = scaled(levels(8, 4))
+    classes_after, boxes_after, _ = scaled(levels(8, 4))
     assert torch.equal(boxes[0], boxes_after[0])
     assert torch.allclose(3 * boxes[1], boxes_after[1])
     assert all(torch.equal(a, b) for a, b in zip(classes, classes_after, strict=True))

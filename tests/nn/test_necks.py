@@ -45,3 +45,19 @@ def test_depthwise_convolutions_are_a_ninth_of_the_cost():
     assert plain(images).shape == light(images).shape
     assert conv3x3(64, 32, stride=2, depthwise=True)(images).shape == (1, 32, 4, 4)
     assert weights(FPN((8, 8), 16, 1, depthwise=True)) < weights(FPN((8, 8), 16, 1))
+
+
+def test_the_gradient_is_right_where_the_coarsest_map_is_a_single_cell():
+    torch.manual_seed(0)
+    fpn, maps = FPN((8,), 32, extra_levels=3), [torch.randn(2, 8, 2, 2)]
+    wanted = gradient_of_extras(fpn, maps)
+    for _ in range(10):  # the uninitialised memory of the plain convolution is not always wrong
+        with torch.autocast("cpu", torch.bfloat16):
+            found = gradient_of_extras(fpn, maps)
+        assert torch.allclose(found, wanted, rtol=0.1, atol=0.05 * wanted.abs().max().item())
+
+
+def gradient_of_extras(fpn, maps):
+    parameters = [extra.weight for extra in fpn.extras]
+    total = sum(level.float().square().sum() for level in fpn(maps))
+    return torch.cat([gradient.flatten() for gradient in torch.autograd.grad(total, parameters)])

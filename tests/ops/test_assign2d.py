@@ -1,19 +1,22 @@
 """The assigners against plain loops."""
 
+import math
+
 import pytest
 import torch
 from torch import Tensor
 
-from limbeck.ops.assign2d import BACKGROUND, IGNORED, atss, max_iou, valuable_region
-from limbeck.ops.boxes2d import centres, paired_iou, pairwise_iou
+from limbeck.ops.assign2d import BACKGROUND, IGNORED, atss, fcos, max_iou, regression_ranges, valuable_region
+from limbeck.ops.boxes2d import area, centres, paired_iou, pairwise_iou
 from limbeck.ops.pyramid import PriorGrid
 
+STRIDES = (8, 16, 32)
 SIZES_HW = [(8, 10), (4, 5), (2, 3)]
 LEVEL_SIZES = [80, 20, 6]
 
 
 def _priors(scale: float = 4.0) -> Tensor:
-    return PriorGrid((8, 16, 32), scales=(scale,)).boxes_xyxy(SIZES_HW, dtype=torch.float64)
+    return PriorGrid(STRIDES, scales=(scale,)).boxes_xyxy(SIZES_HW, dtype=torch.float64)
 
 
 def _objects(count: int, seed: int) -> Tensor:
@@ -74,7 +77,12 @@ def test_atss_in_single_precision_and_bf16_input() -> None:
 
 def test_nothing_to_find_is_all_background() -> None:
     priors = _priors()
-    for index in (atss(priors, LEVEL_SIZES, torch.zeros(0, 4)), max_iou(priors, torch.zeros(0, 4))):
+    nothing = torch.zeros(0, 4)
+    for index in (
+        atss(priors, LEVEL_SIZES, nothing),
+        fcos(centres(priors), LEVEL_SIZES, STRIDES, nothing),
+        max_iou(priors, nothing),
+    ):
         assert index.dtype == torch.int64
         assert index.tolist() == [BACKGROUND] * len(priors)
 
@@ -107,6 +115,63 @@ def test_max_iou_keeps_the_best_prior_of_a_tiny_object() -> None:
     tiny, elsewhere = torch.tensor([[1.0, 1, 2, 2]]), torch.tensor([[90.0, 90, 95, 95]])
     assert max_iou(priors, tiny).tolist() == [0, BACKGROUND]
     assert max_iou(priors, elsewhere).tolist() == [BACKGROUND, BACKGROUND]
+
+
+def test_regression_ranges_are_those_of_the_paper() -> None:
+    paper = [(0, 64), (64, 128), (128, 256), (256, 512), (512, math.inf)]
+    assert regression_ranges((8, 16, 32, 64, 128)) == paper
+    assert regression_ranges((16, 32)) == [(0, 128), (128, math.inf)]
+    assert regression_ranges((8,)) == [(0, math.inf)]
+
+
+def _slow_fcos(points: Tensor, objects: Tensor, radius: float) -> list[int]:
+    """The definition, one point and one object at a time."""
+    levels = [level for level, size in enumerate(LEVEL_SIZES) for _ in range(size)]
+    owner = []
+    for (x, y), level in zip(points.tolist(), levels, strict=True):
+        low, high = regression_ranges(STRIDES)[level]
+        best, smallest = BACKGROUND, math.inf
+        for m, (x1, y1, x2, y2) in enumerate(objects.tolist()):
+            sides = x - x1, y - y1, x2 - x, y2 - y
+            central = max(abs(x - (x1 + x2) / 2), abs(y - (y1 + y2) / 2)) < radius * STRIDES[level]
+            size = (x2 - x1) * (y2 - y1)
+            if min(sides) > 0 and central and low <= max(sides) <= high and size < smallest:
+                best, smallest = m, size
+        owner.append(best)
+    return owner
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("radius", [0.7, 1.5, 100.0])
+def test_fcos_equals_slow_loop(seed: int, radius: float) -> None:
+    points, objects = centres(_priors()), 2 * _objects(1 + seed, seed)
+    assert fcos(points, LEVEL_SIZES, STRIDES, objects, radius).tolist() == _slow_fcos(points, objects, radius)
+
+
+def test_fcos_by_hand() -> None:
+    """Two levels of 2 x 2 points in the middle of their cells, and the rules one after the other."""
+    points = centres(PriorGrid((8, 16), offset=0.5).boxes_xyxy([(2, 2), (2, 2)]))
+    assert points.tolist() == [[4, 4], [12, 4], [4, 12], [12, 12], [8, 8], [24, 8], [8, 24], [24, 24]]
+
+    def assigned(*boxes: list[float], radius: float = 1.5) -> list[int]:
+        return fcos(points, (4, 4), (8, 16), torch.tensor(boxes), radius).tolist()
+
+    small, large = [0.0, 0, 16, 16], [-80.0, -80, 120, 120]
+    assert assigned(small) == [0, 0, 0, 0, -1, -1, -1, -1]  # no side is longer than 64: the first level
+    assert assigned(large) == [-1, -1, -1, -1, 0, 0, 0, 0]  # centre (20, 20), 24 pixels around it
+    assert assigned(large, radius=0.5) == [-1, -1, -1, -1, -1, -1, -1, 0]
+    assert assigned([4.0, 0, 16, 16]) == [-1, 0, -1, 0, -1, -1, -1, -1]  # on the side is not inside
+    assert assigned([-52.0, 5, 68, 20]) == [-1, -1, 0, 0, -1, 0, -1, -1]  # 64 pixels still belong to the first level
+    assert assigned([-56.0, 5, 56, 20]) == [-1, -1, 0, -1, 0, -1, -1, -1]  # and already to the second; 12 is too far
+    assert assigned(small, [0.0, 0, 16, 8]) == [1, 1, 0, 0, -1, -1, -1, -1]  # the smaller one
+    assert assigned([0.0, 0, 16, 8], small) == [0, 0, 1, 1, -1, -1, -1, -1]
+
+
+def test_fcos_in_16_bit_and_of_an_object_between_the_points() -> None:
+    points = torch.tensor([[4.0, 4], [12, 4]])
+    boxes = torch.tensor([[5.0, 0, 11, 8]])
+    assert area(boxes).item() == 48
+    assert fcos(points.bfloat16(), (2,), (8,), boxes.bfloat16()).tolist() == [BACKGROUND, BACKGROUND]
 
 
 def test_valuable_region_against_a_loop():

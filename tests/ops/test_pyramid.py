@@ -12,6 +12,12 @@ def test_priors_of_two_levels_by_hand() -> None:
     assert boxes.tolist() == [[-8, -8, 8, 8], [0, -8, 16, 8], [-16, -16, 16, 16]]
 
 
+def test_offset_moves_the_priors_within_their_cell() -> None:
+    boxes = PriorGrid((8, 16), scales=(2.0,), offset=0.5).boxes_xyxy([(1, 2), (1, 1)])
+    assert boxes.tolist() == [[-4, -4, 12, 12], [4, -4, 20, 12], [-8, -8, 24, 24]]
+    assert PriorGrid((8,), offset=0.5) != PriorGrid((8,))
+
+
 def test_ratio_is_height_over_width_at_equal_area() -> None:
     boxes = PriorGrid((8,), scales=(4.0,), ratios=(0.25, 1.0, 4.0)).boxes_xyxy([(1, 1)], dtype=torch.float64)
     size = boxes[:, 2:] - boxes[:, :2]

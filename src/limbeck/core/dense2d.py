@@ -20,6 +20,9 @@ from limbeck.ops.assign2d import IGNORED
 from limbeck.ops.boxes2d import centres
 from limbeck.ops.detections import select_detections
 
+OWN_BACKBONES = ("lean_nano", "lean_pico")
+"""Backbones that are limbeck's own; all others are timm's."""
+
 
 class Postprocess(BaseModel):
     """Settings of the last step, from dense scores to final boxes."""
@@ -37,6 +40,7 @@ class Postprocess(BaseModel):
             raw.class_logits,
             raw.boxes_xyxy,
             raw.canvas_hw,
+            centerness_logits=raw.centerness_logits,
             score_threshold=self.score_threshold,
             nms_iou=self.nms_iou,
             pre_nms=self.pre_nms,
@@ -65,8 +69,9 @@ class DenseDetectorConfig(ModelConfig):
     @field_validator("backbone")
     @classmethod
     def _backbone_is_known(cls, backbone: str) -> str:
-        if not timm.is_model(backbone):
-            raise ValueError(f"timm knows no such backbone{nearest(backbone, timm.list_models())}")
+        if backbone not in OWN_BACKBONES and not timm.is_model(backbone):
+            known = [*OWN_BACKBONES, *timm.list_models()]
+            raise ValueError(f"timm knows no such backbone{nearest(backbone, known)}")
         return backbone
 
     @field_validator("strides")
@@ -90,7 +95,7 @@ def assign_batch(
     """Assign every image of a batch.
 
     Locations whose prior is centred in an ignore region, and those that the assigner leaves undecided, get weight 0
-    unless they answer for an object.
+    unless they answer for an object. A location that does has the weight of its object.
 
     Args:
         raw: Raw output; only its priors and shapes are looked at.
@@ -117,7 +122,10 @@ def _assign_image(
     ignored = ~positive & ((index == IGNORED) | _inside(raw.priors_xyxy, target.boxes_xyxy[target.ignore]))
     target_boxes = torch.zeros_like(raw.priors_xyxy)
     target_boxes[positive] = boxes[index[positive]]
-    return labels, (~ignored).to(raw.priors_xyxy.dtype), target_boxes
+    weights = (~ignored).to(raw.priors_xyxy.dtype)
+    if objects.weights is not None:
+        weights[positive] *= objects.weights[index[positive]].to(weights.dtype)
+    return labels, weights, target_boxes
 
 
 def _inside(priors_xyxy: Tensor, regions_xyxy: Tensor) -> Tensor:
@@ -153,7 +161,8 @@ def check_same_locations(method: str, student: ModelSpec, teacher: ModelSpec | N
         raise IncompatibleError(
             f"The method '{method}' compares location by location and needs equal priors; the teacher has "
             f"{teacher.priors} and the student {student.priors}.",
-            hint="give both the same head and the same strides",
+            hint="give both the same strides and the same head, or heads that are alike in prior_scale and offset "
+            "(gfl, atss, and fcos with prior_offset 0.0)",
         )
 
 

@@ -31,13 +31,15 @@ class DenseRaw2D(RawOutput):
     N runs over the locations of all levels in the order level, row, column, anchor (see `ops.pyramid`).
 
     Attributes:
-        class_logits: (B,N,K) independent sigmoid logits.
+        class_logits: (B,N,K) independent sigmoid logits, of the class alone where the head also rates centerness.
         boxes_xyxy: (B,N,4) decoded boxes in pixels of the network's input.
         box_logits: (B,N,4,R+1) logits of the side distributions left, top, right, bottom; None for other heads.
         priors_xyxy: (N,4) prior boxes in pixels.
         level_sizes: Locations per level; they add up to N.
         strides: Pixels per cell, per level.
         canvas_hw: Height and width of the network's input in pixels.
+        centerness_logits: (B,N) logits of how central a location is in its object; None for heads that do not say. The
+            score of a detection is then sqrt(class score * centerness).
     """
 
     class_logits: Tensor
@@ -47,6 +49,7 @@ class DenseRaw2D(RawOutput):
     level_sizes: tuple[int, ...]
     strides: tuple[int, ...]
     canvas_hw: tuple[int, int]
+    centerness_logits: Tensor | None = None
 
     @property
     def location_strides(self) -> Tensor:
@@ -72,7 +75,7 @@ class DenseAssignment2D(Assignment):
 
     Attributes:
         labels: (B,N) int64: class of a positive location, K (the number of classes) for background.
-        weights: (B,N) float: 1 for positives and negatives, 0 for ignored locations.
+        weights: (B,N) float: the object's weight for positives (mostly 1), 1 for negatives, 0 for ignored locations.
         boxes_xyxy: (B,N,4) target box of a positive location in pixels, zeros elsewhere.
     """
 

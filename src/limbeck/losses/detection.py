@@ -1,11 +1,14 @@
-"""Supervised losses of dense detection heads, one value per row."""
+"""Supervised losses of dense detection heads and their targets, one value per row."""
 
 from __future__ import annotations
+
+import math
 
 import torch
 from torch import Tensor
 
 from limbeck.losses.modulated import label_rows
+from limbeck.ops.boxes2d import encode_distances
 from limbeck.ops.precision import at_least_float32
 from limbeck.ops.shapes import require_rows
 
@@ -68,3 +71,25 @@ def distribution_focal_rows(logits: Tensor, target: Tensor) -> Tensor:
     bins = torch.stack([left, left + 1], dim=-1).long()
     share = torch.stack([left + 1 - target, target - left], dim=-1)
     return -(share * log_probability.gather(-1, bins)).sum(dim=-1)
+
+
+def centerness(points_xy: Tensor, boxes_xyxy: Tensor) -> Tensor:
+    """Return how central points lie in boxes, 1 in the middle and 0 at the border and outside; arXiv 1904.01355.
+
+    With the distances l, t, r, b to the sides, sqrt(min(l, r) / max(l, r) * min(t, b) / max(t, b)).
+
+    Args:
+        points_xy: (...,2), in the unit of the boxes.
+        boxes_xyxy: (...,4).
+
+    Returns:
+        (...) float32 or better.
+
+    Raises:
+        ValueError: The shapes do not fit.
+    """
+    require_rows(boxes_xyxy, points=points_xy[..., 0])
+    left, top, right, bottom = encode_distances(points_xy, boxes_xyxy, math.inf).unbind(dim=-1)
+    near = torch.minimum(left, right) * torch.minimum(top, bottom)
+    far = torch.maximum(left, right) * torch.maximum(top, bottom)
+    return (near / far.clamp(min=torch.finfo(far.dtype).tiny)).sqrt()

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Literal
 
+from pydantic import Field
 from torch import Tensor
 
 from limbeck.core.dense2d import DenseDetectorConfig, assign_batch
+from limbeck.core.dense_heads import DISTRIBUTION_WEIGHT, SIDES, box_channels, distribution_rows, raw_output
 from limbeck.core.model import DenseSpec2D, Model
 from limbeck.core.outputs import DenseAssignment2D, DenseRaw2D, Detections2D
 from limbeck.core.samples import Batch, Boxes2D
@@ -16,8 +18,7 @@ from limbeck.nn.heads import DenseHead, Norm
 from limbeck.nn.pyramid_net import PyramidNet
 from limbeck.ops.assign2d import max_iou
 from limbeck.ops.boxes2d import decode_deltas, encode_deltas
-from limbeck.ops.precision import at_least_float32
-from limbeck.ops.pyramid import PriorGrid, flatten_levels
+from limbeck.ops.pyramid import PriorGrid
 
 OCTAVES = (4.0, 4.0 * 2 ** (1 / 3), 4.0 * 2 ** (2 / 3))
 RATIOS = (0.5, 1.0, 2.0)
@@ -36,6 +37,7 @@ class RetinaNet(Model[Boxes2D, DenseRaw2D, DenseAssignment2D, Detections2D]):
 
         model: Literal["retinanet"] = "retinanet"
         norm: Norm = "none"
+        reg_max: int | None = Field(None, ge=1)
         box_loss: Literal["l1", "giou"] = "l1"
 
     spec: DenseSpec2D
@@ -48,12 +50,12 @@ class RetinaNet(Model[Boxes2D, DenseRaw2D, DenseAssignment2D, Detections2D]):
         self.dense_head = DenseHead(
             config.channels,
             grid.per_cell * len(classes),
-            grid.per_cell * 4,
+            grid.per_cell * box_channels(config.reg_max),
             depth=config.tower_depth,
             norm=config.norm,
             depthwise=config.depthwise,
         )
-        self.spec = self.trunk.spec(classes, grid, None)
+        self.spec = self.trunk.spec(classes, grid, config.reg_max)
 
     def features(self, batch: Batch[Boxes2D]) -> list[Tensor]:
         """Return the pyramid, (B,C,H_l,W_l) per level."""
@@ -62,34 +64,26 @@ class RetinaNet(Model[Boxes2D, DenseRaw2D, DenseAssignment2D, Detections2D]):
 
     def head(self, features: list[Tensor], batch: Batch[Boxes2D]) -> DenseRaw2D:
         """Return the dense predictions for a pyramid."""
-        class_maps, box_maps = self.dense_head(features)
-        grid = self.spec.priors
-        class_logits = at_least_float32(flatten_levels(class_maps, grid.per_cell))
-        deltas = at_least_float32(flatten_levels(box_maps, grid.per_cell))
-        sizes_hw = [(m.shape[2], m.shape[3]) for m in class_maps]
-        priors = grid.boxes_xyxy(sizes_hw, device=deltas.device, dtype=deltas.dtype)
-        return DenseRaw2D(
-            features=features,
-            class_logits=class_logits,
-            boxes_xyxy=decode_deltas(deltas, priors),
-            box_logits=None,
-            priors_xyxy=priors,
-            level_sizes=tuple(h * w * grid.per_cell for h, w in sizes_hw),
-            strides=grid.strides,
-            canvas_hw=(batch.images.shape[2], batch.images.shape[3]),
-        )
+        maps = self.dense_head(features)
+        canvas_hw = (batch.images.shape[2], batch.images.shape[3])
+        decoder = _decode if self.config.reg_max is None else None
+        return raw_output(features, maps.classes, maps.boxes, self.spec.priors, canvas_hw, decoder=decoder)
 
     def assign(self, raw: DenseRaw2D, batch: Batch[Boxes2D]) -> DenseAssignment2D:
         """Assign by IoU: positive from 0.5, background below 0.4, ignored in between."""
         return assign_batch(raw, batch, lambda r, boxes: max_iou(r.priors_xyxy, boxes))
 
     def losses(self, raw: DenseRaw2D, assignment: DenseAssignment2D, batch: Batch[Boxes2D]) -> dict[str, Tensor]:
-        """Return the focal loss of the classes and the loss of the boxes, both divided by the normaliser."""
-        rows = focal_rows(raw.class_logits, assignment.labels)
-        return {
-            "focal": (rows * assignment.weights).sum() / assignment.normaliser,
+        """Return the focal loss of the classes and the losses of the boxes, divided by the normaliser."""
+        focal = focal_rows(raw.class_logits, assignment.labels) * assignment.weights
+        terms = {
+            "focal": focal.sum() / assignment.normaliser,
             "box": self._box_rows(raw, assignment).sum() / assignment.normaliser,
         }
+        if raw.box_logits is not None:
+            distribution = distribution_rows(raw, assignment).sum()
+            terms["distribution_focal"] = DISTRIBUTION_WEIGHT * distribution / SIDES / assignment.normaliser
+        return terms
 
     def _box_rows(self, raw: DenseRaw2D, assignment: DenseAssignment2D) -> Tensor:
         """Return the box loss of every positive, (P,)."""
@@ -103,3 +97,7 @@ class RetinaNet(Model[Boxes2D, DenseRaw2D, DenseAssignment2D, Detections2D]):
     def predict(self, raw: DenseRaw2D, batch: Batch[Boxes2D]) -> list[Detections2D]:
         """Return the detections of every image, boxes in pixels of the original image."""
         return self.config.postprocess.detections(raw, batch)
+
+
+def _decode(deltas: Tensor, priors_xyxy: Tensor, strides: Tensor) -> Tensor:
+    return decode_deltas(deltas, priors_xyxy)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +14,20 @@ from limbeck.nn.necks import conv3x3
 Norm = Literal["none", "group"]
 CLASS_PRIOR = 0.01
 """Score of every class at the start, so that the background does not drown the first steps (arXiv 1708.02002)."""
+
+
+class HeadMaps(NamedTuple):
+    """The output maps of a head, one per level.
+
+    Attributes:
+        classes: (B,class_channels,H_l,W_l) each.
+        boxes: (B,box_channels,H_l,W_l) each.
+        centerness: (B,1,H_l,W_l) each; None for a head without this branch.
+    """
+
+    classes: list[Tensor]
+    boxes: list[Tensor]
+    centerness: list[Tensor] | None
 
 
 def _tower(channels: int, depth: int, *, norm: Norm, depthwise: bool) -> nn.Sequential:
@@ -36,7 +50,8 @@ class DenseHead(nn.Module):
         depth: Convolutions per tower.
         norm: ``group`` puts a group norm (32 groups, fewer on thin heads) behind every tower convolution.
         depthwise: Use depthwise-separable tower convolutions.
-        level_scales: If above 0, one learnable factor per level on the box output (GFL).
+        level_scales: If above 0, one learnable factor per level on the box output (FCOS).
+        centerness: Add an output of one channel to the box tower.
     """
 
     def __init__(
@@ -49,12 +64,14 @@ class DenseHead(nn.Module):
         norm: Norm,
         depthwise: bool,
         level_scales: int = 0,
+        centerness: bool = False,
     ) -> None:
         super().__init__()
         self.class_tower = _tower(channels, depth, norm=norm, depthwise=depthwise)
         self.box_tower = _tower(channels, depth, norm=norm, depthwise=depthwise)
         self.class_out = nn.Conv2d(channels, class_channels, 3, padding=1)
         self.box_out = nn.Conv2d(channels, box_channels, 3, padding=1)
+        self.centerness_out = nn.Conv2d(channels, 1, 3, padding=1) if centerness else None
         self.scales = nn.ParameterList(nn.Parameter(torch.ones(())) for _ in range(level_scales))
         self._initialise()
 
@@ -68,10 +85,12 @@ class DenseHead(nn.Module):
                     nn.init.kaiming_uniform_(module.weight, nonlinearity="relu")
         nn.init.constant_(self.class_out.bias, -math.log((1 - CLASS_PRIOR) / CLASS_PRIOR))  # type: ignore[arg-type]
 
-    def forward(self, levels: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
-        """Return the class maps (B,class_channels,H_l,W_l) and the box maps (B,box_channels,H_l,W_l)."""
+    def forward(self, levels: Sequence[Tensor]) -> HeadMaps:
+        """Return the output maps for a pyramid of (B,channels,H_l,W_l)."""
         classes = [self.class_out(self.class_tower(level)) for level in levels]
-        boxes = [self.box_out(self.box_tower(level)) for level in levels]
+        towers = [self.box_tower(level) for level in levels]
+        boxes = [self.box_out(tower) for tower in towers]
         if self.scales:
             boxes = [box * scale for box, scale in zip(boxes, self.scales, strict=True)]
-        return classes, boxes
+        centerness = None if self.centerness_out is None else [self.centerness_out(tower) for tower in towers]
+        return HeadMaps(classes, boxes, centerness)

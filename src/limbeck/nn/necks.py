@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -50,5 +51,18 @@ class FPN(nn.Module):
             merged[fine] = merged[fine] + functional.interpolate(merged[fine + 1], size=merged[fine].shape[-2:])
         levels = [output(m) for output, m in zip(self.outputs, merged, strict=True)]
         for extra in self.extras:
-            levels.append(extra(levels[-1]))
+            levels.append(_coarser(extra, levels[-1]))
         return levels
+
+
+def _coarser(conv: nn.Module, level: Tensor) -> Tensor:
+    """Return a stride-2 convolution of a level, in float32 where the level is a single cell.
+
+    There PyTorch 2.15 leaves the weight gradient of a bfloat16 convolution uninitialised on the CPU.
+    """
+    if level.shape[-2:] != (1, 1):
+        coarser: Tensor = conv(level)
+    else:
+        with torch.autocast(level.device.type, enabled=False):
+            coarser = conv(level.to(next(conv.parameters()).dtype))
+    return coarser

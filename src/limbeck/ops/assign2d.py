@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor
 
-from limbeck.ops.boxes2d import centres, paired_iou, pairwise_iou
+from limbeck.ops.boxes2d import area, centres, paired_iou, pairwise_iou
 from limbeck.ops.precision import at_least_float32
+from limbeck.ops.pyramid import spread_levels
 
 BACKGROUND = -1
 """Assigned to priors that answer for no object."""
@@ -16,6 +19,8 @@ IGNORED = -2
 """Assigned to priors that are neither object nor background."""
 INSIDE_MARGIN = 0.01
 """A prior's centre must lie more than this many pixels inside the object (ATSS)."""
+RANGE_IN_STRIDES = 8
+"""Boundary between the regression ranges of a level and the next coarser one (FCOS): 64 pixels for stride 8."""
 
 
 def atss(priors_xyxy: Tensor, level_sizes: Sequence[int], gt_boxes_xyxy: Tensor, topk: int = 9) -> Tensor:
@@ -112,3 +117,49 @@ def max_iou(priors_xyxy: Tensor, gt_boxes_xyxy: Tensor, positive: float = 0.5, n
     object_best = iou.amax(dim=1, keepdim=True)
     kept, kept_index = iou.masked_fill((iou < object_best) | (iou <= 0), -1).max(dim=0)
     return torch.where(kept > 0, kept_index, index)
+
+
+def regression_ranges(strides: Sequence[int]) -> list[tuple[float, float]]:
+    """Return the distances in pixels for which each level answers: (0, 64), (64, 128) ... for strides 8, 16 ... (FCOS).
+
+    The finest level has no lower limit and the coarsest no upper one.
+    """
+    return list(pairwise([0.0, *(RANGE_IN_STRIDES * float(stride) for stride in strides[:-1]), math.inf]))
+
+
+def fcos(
+    points_xy: Tensor,
+    level_sizes: Sequence[int],
+    strides: Sequence[int],
+    gt_boxes_xyxy: Tensor,
+    sampling_radius: float = 1.5,
+) -> Tensor:
+    """Assign points by centre sampling and regression range, FCOS (arXiv 1904.01355, 2006.09214).
+
+    A point is positive for an object if it lies inside it, less than ``sampling_radius`` strides from its centre along
+    both axes, and if the largest distance to its sides is within the range of the point's level, limits included. A
+    point that is positive for several objects goes to the one of smallest area.
+
+    Args:
+        points_xy: (N,2) in pixels, level after level.
+        level_sizes: Points per level; they add up to N.
+        strides: Pixels per cell, per level.
+        gt_boxes_xyxy: (M,4) in pixels; M may be 0.
+        sampling_radius: Half the side of the square around an object's centre in which points are positive, in strides.
+
+    Returns:
+        (N,) int64: index of the object, or -1 for background.
+    """
+    points, objects = at_least_float32(points_xy), at_least_float32(gt_boxes_xyxy)
+    if objects.shape[0] == 0:
+        return torch.full((points.shape[0],), BACKGROUND, device=points.device)
+    x, y = points.unbind(dim=1)
+    x1, y1, x2, y2 = objects[:, :, None].unbind(dim=1)
+    sides = torch.stack([x - x1, y - y1, x2 - x, y2 - y])
+    nearest, farthest = sides.aminmax(dim=0)
+    off_centre = (sides[:2] - sides[2:]).abs().amax(dim=0) / 2
+    lower, upper = (spread_levels(limit, level_sizes) for limit in points.new_tensor(regression_ranges(strides)).T)
+    radius = spread_levels(points.new_tensor(strides) * sampling_radius, level_sizes)
+    positive = (nearest > 0) & (off_centre < radius) & (farthest >= lower) & (farthest <= upper)
+    smallest, index = area(objects)[:, None].where(positive, math.inf).min(dim=0)
+    return index.masked_fill(smallest.isinf(), BACKGROUND)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 from torchvision.ops import nms
 
 
@@ -12,12 +13,16 @@ def select_detections(
     boxes_xyxy: Tensor,
     canvas_hw: tuple[int, int],
     *,
+    centerness_logits: Tensor | None = None,
     score_threshold: float,
     nms_iou: float,
     pre_nms: int,
     max_detections: int,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Keep the best boxes of every image by greedy class-aware non-maximum suppression.
+
+    The score of a box is that of its class; with ``centerness_logits`` it is the root of class score times centerness,
+    as in the released FCOS and ATSS and in torchvision.
 
     All images go through one call of NMS: a class moves its boxes along x and an image along y, so that boxes of
     different classes or images never overlap (two axes, so that coordinates stay small enough for float32).
@@ -26,6 +31,7 @@ def select_detections(
         class_logits: (B,N,K).
         boxes_xyxy: (B,N,4) in pixels of the canvas.
         canvas_hw: Height and width of the canvas; boxes are clipped to it.
+        centerness_logits: (B,N), or None.
         score_threshold: Lowest score of a detection.
         nms_iou: A box is dropped when its IoU with a better kept one of its class is above this.
         pre_nms: Candidates per image that enter NMS.
@@ -34,7 +40,7 @@ def select_detections(
     Returns:
         Boxes (B,D,4), scores (B,D) and labels (B,D), best first; unused places have score 0.
     """
-    scores, boxes, labels = _candidates(class_logits, boxes_xyxy, pre_nms)
+    scores, boxes, labels = _candidates(class_logits, boxes_xyxy, centerness_logits, pre_nms)
     limit = boxes.new_tensor([canvas_hw[1], canvas_hw[0], canvas_hw[1], canvas_hw[0]])
     boxes = torch.minimum(boxes.clamp(min=0), limit)
     good = scores >= score_threshold
@@ -43,17 +49,30 @@ def select_detections(
     return boxes.gather(1, order[..., None].expand(-1, -1, 4)), final, labels.gather(1, order)
 
 
-def _candidates(class_logits: Tensor, boxes_xyxy: Tensor, pre_nms: int) -> tuple[Tensor, Tensor, Tensor]:
+def _candidates(
+    class_logits: Tensor, boxes_xyxy: Tensor, centerness_logits: Tensor | None, pre_nms: int
+) -> tuple[Tensor, Tensor, Tensor]:
     """Return scores (B,P), boxes (B,P,4) and labels (B,P) of the P best (location, class) pairs.
 
     The P best pairs lie on the P locations with the best single class, so that the locations are chosen first.
     """
     num_classes = class_logits.shape[2]
-    _, location = class_logits.amax(dim=2).topk(min(pre_nms, class_logits.shape[1]), dim=1)
-    logits = class_logits.gather(1, location[..., None].expand(-1, -1, num_classes))
-    best, pair = logits.flatten(1).topk(min(pre_nms, logits.shape[1] * num_classes), dim=1)
+    rating = class_logits.amax(dim=2)
+    if centerness_logits is not None:
+        rating = _log_product(rating, centerness_logits)
+    _, location = rating.topk(min(pre_nms, rating.shape[1]), dim=1)
+    pairs = class_logits.gather(1, location[..., None].expand(-1, -1, num_classes))
+    if centerness_logits is not None:
+        pairs = _log_product(pairs, centerness_logits.gather(1, location)[..., None])
+    best, pair = pairs.flatten(1).topk(min(pre_nms, pairs.shape[1] * num_classes), dim=1)
+    scores = best.sigmoid() if centerness_logits is None else (best / 2).exp()
     location = location.gather(1, pair // num_classes)
-    return best.sigmoid(), boxes_xyxy.gather(1, location[..., None].expand(-1, -1, 4)), pair % num_classes
+    return scores, boxes_xyxy.gather(1, location[..., None].expand(-1, -1, 4)), pair % num_classes
+
+
+def _log_product(class_logits: Tensor, centerness_logits: Tensor) -> Tensor:
+    """Return the logarithm of class score times centerness; it still tells scores apart that round to 1."""
+    return functional.logsigmoid(class_logits) + functional.logsigmoid(centerness_logits)
 
 
 def _nms_mask(boxes: Tensor, scores: Tensor, labels: Tensor, good: Tensor, span: float, nms_iou: float) -> Tensor:

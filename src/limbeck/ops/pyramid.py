@@ -17,17 +17,20 @@ class PriorGrid:
     """The prior boxes of every cell. Two models can be compared location by location only if their grids are equal.
 
     A prior of scale s and aspect ratio r (height / width) on a level of stride t has the area (s t)^2 and is centred at
-    (column * t, row * t): centre offset 0, as in the released GFL, ATSS and BCKD configurations.
+    ((column + offset) * t, (row + offset) * t).
 
     Attributes:
         strides: Pixels per cell, per level.
         scales: Prior sides in units of the stride.
         ratios: Height over width.
+        offset: Where in its cell a prior is centred, in units of the stride: 0 is the upper left corner, as in the GFL,
+            ATSS and BCKD configurations of mmdetection; 0.5 is the middle, as in FCOS.
     """
 
     strides: tuple[int, ...]
     scales: tuple[float, ...] = (8.0,)
     ratios: tuple[float, ...] = (1.0,)
+    offset: float = 0.0
 
     @property
     def per_cell(self) -> int:
@@ -49,8 +52,8 @@ class PriorGrid:
         half_h = (stride * scales[None, :] * ratios.sqrt()[:, None]).flatten() / 2
         half_w = (stride * scales[None, :] / ratios.sqrt()[:, None]).flatten() / 2
         cell = torch.stack([-half_w, -half_h, half_w, half_h], dim=1)
-        y = torch.arange(size_hw[0], device=device, dtype=cell.dtype) * stride
-        x = torch.arange(size_hw[1], device=device, dtype=cell.dtype) * stride
+        y = (torch.arange(size_hw[0], device=device, dtype=cell.dtype) + self.offset) * stride
+        x = (torch.arange(size_hw[1], device=device, dtype=cell.dtype) + self.offset) * stride
         yy, xx = torch.meshgrid(y, x, indexing="ij")
         centres = torch.stack([xx, yy, xx, yy], dim=-1)
         return (centres[:, :, None, :] + cell).reshape(-1, 4)
