@@ -1,9 +1,10 @@
 import sys
 
 import pytest
+from pydantic import ValidationError
 
 from limbeck.errors import LimbeckError
-from limbeck.lookup import build_model, find_method, find_model, method_config, model_config, names
+from limbeck.lookup import build_model, find_method, find_model, method_config, model_config, names, preset, presets
 from limbeck.methods.bckd import Bckd
 from limbeck.models.gfl import GFL
 
@@ -70,3 +71,23 @@ def test_a_model_is_built_by_its_config():
     assert isinstance(model, GFL)
     assert model.spec.classes == ("wheel", "bolt")
     assert model.spec.channels == (8, 8)
+
+
+@pytest.mark.parametrize("name", presets())
+def test_a_preset_is_a_model_with_settings(name):
+    config = model_config({"model": name})
+    assert name not in names("model")
+    assert config.model == preset(name)["model"]
+    assert preset(name).items() <= config.model_dump(mode="json").items()
+    assert find_model(name) is find_model(config.model)
+
+
+def test_settings_beside_a_preset_win():
+    assert model_config({"model": "nano", "channels": 24}).channels == 24
+    with pytest.raises(ValidationError, match="depht"):
+        model_config({"model": "nano", "depht": 3})
+
+
+def test_a_misspelt_preset_is_met_with_the_nearest():
+    with pytest.raises(LimbeckError, match=r"there is no model 'nanno' \(did you mean 'nano'\?\)"):
+        find_model("nanno")

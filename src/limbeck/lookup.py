@@ -1,6 +1,7 @@
-"""From a name in a run file to a class: a file name in ``limbeck/models`` or ``limbeck/methods``, or a dotted path.
+"""From a name in a run file to a class: a file in ``limbeck/models`` or ``limbeck/methods``, or a dotted path.
 
-There is no registry: a new method is one new file. ``package.module:Class`` finds a class outside limbeck.
+There is no registry: a new method is one new file. ``package.module:Class`` finds a class outside limbeck. Where a model
+is asked for, the name may also be that of a preset, a file of model settings in ``limbeck/presets``.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import inspect
 import pkgutil
 from collections.abc import Mapping
 from importlib import import_module
+from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal, TypeVar
 
@@ -17,10 +19,13 @@ from pydantic import BaseModel
 from limbeck.core.method import Method, MethodConfig
 from limbeck.core.model import Model, ModelConfig
 from limbeck.errors import LimbeckError, nearest
+from limbeck.run_file import read_settings
 
 Kind = Literal["model", "method"]
 ClassT = TypeVar("ClassT")
 ConfigT = TypeVar("ConfigT", bound=BaseModel)
+
+PRESETS = Path(__file__).parent / "presets"
 
 _PACKAGES = {"model": "limbeck.models", "method": "limbeck.methods"}
 
@@ -31,13 +36,23 @@ def names(kind: Kind) -> list[str]:
     return sorted(info.name for info in pkgutil.iter_modules(package.__path__))
 
 
+def presets() -> list[str]:
+    """Return the names of all presets."""
+    return sorted(path.stem for path in PRESETS.glob("*.yaml"))
+
+
+def preset(name: str) -> dict[str, Any]:
+    """Return the model settings that a preset stands for."""
+    return read_settings(PRESETS / f"{name}.yaml")
+
+
 def find_model(name: str) -> type[Model[Any, Any, Any, Any]]:
-    """Return the model class of a name.
+    """Return the model class of a name or of a preset.
 
     Raises:
         LimbeckError: There is none.
     """
-    return _find("model", name, Model)
+    return _find("model", preset(name)["model"] if name in presets() else name, Model)
 
 
 def find_method(name: str) -> type[Method[Any, Any, Any]]:
@@ -55,7 +70,13 @@ def build_model(config: ModelConfig, classes: tuple[str, ...]) -> Model[Any, Any
 
 
 def model_config(settings: Mapping[str, Any]) -> ModelConfig:
-    """Validate the settings of a model with the model's own ``Config``."""
+    """Validate the settings of a model with the model's own ``Config``.
+
+    Where ``model`` names a preset, its settings are filled in; those given win.
+    """
+    if settings["model"] in presets():
+        filled = preset(settings["model"])
+        settings = filled | dict(settings) | {"model": filled["model"]}
     return _validated(find_model(settings["model"]).Config, settings)
 
 
@@ -72,7 +93,8 @@ def _find(kind: Kind, name: str, base: type[ClassT]) -> type[ClassT]:
     if ":" in name:
         return _imported(kind, name, base)
     if name not in names(kind):
-        raise LimbeckError(f"there is no {kind} '{name}'{nearest(name, names(kind))}; there are {names(kind)}")
+        known = names(kind) + (presets() if kind == "model" else [])
+        raise LimbeckError(f"there is no {kind} '{name}'{nearest(name, known)}; there are {known}")
     return _only_class(import_module(f"{_PACKAGES[kind]}.{name}"), base)
 
 

@@ -1,4 +1,4 @@
-"""Backbones: any timm model that gives feature maps."""
+"""Backbones: any timm model that gives feature maps, and our own."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from limbeck.errors import CheckpointError, IncompatibleError, nearest
+from limbeck.nn.lean import STRIDES, WIDTHS, LeanNet
 
 IMAGENET_MEAN = (123.675, 116.28, 103.53)
 IMAGENET_STD = (58.395, 57.12, 57.375)
@@ -36,10 +37,10 @@ class Normalise(nn.Module):
 
 
 class Backbone(nn.Module):
-    """A timm model cut at the strides asked for.
+    """A network cut at the strides asked for.
 
     Args:
-        name: Any timm model name that supports ``features_only``.
+        name: A network of our own (`limbeck.nn.lean`), or any timm model name that supports ``features_only``.
         strides: Strides of the maps to return, in pixels per cell.
         pretrained: Fetch timm's pretrained weights. This is the one place where limbeck may use the network, and only
             when the user asks for it.
@@ -60,21 +61,10 @@ class Backbone(nn.Module):
             raise IncompatibleError(
                 f"The backbone '{name}' has no map of stride {missing[0]}; its maps have the strides {reductions}."
             )
-        # timm keeps the last map of a stride that occurs more than once, which is the deepest one.
-        indices = tuple(len(reductions) - 1 - reductions[::-1].index(stride) for stride in strides)
-        try:
-            body: Any = timm.create_model(name, features_only=True, out_indices=indices, pretrained=pretrained)
-        except Exception as error:
-            if not pretrained:
-                raise
-            first_line = str(error).partition("\n")[0]
-            raise CheckpointError(
-                f"The pretrained weights of '{name}' cannot be had: {first_line}",
-                hint="set 'pretrained: false' to train from scratch, or put the weights into the hub's cache first",
-            ) from error
-        self.body: nn.Module = body
-        self.channels: tuple[int, ...] = tuple(body.feature_info.channels())
-        self._gives_nhwc = getattr(body, "output_fmt", None) == "NHWC"  # Swin and a few others
+        self.body, self.channels = (
+            _own(name, strides, pretrained) if name in WIDTHS else _timm(name, reductions, strides, pretrained)
+        )
+        self._gives_nhwc = getattr(self.body, "output_fmt", None) == "NHWC"  # Swin and a few others
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """Return the maps, (B,C,H/stride,W/stride) each."""
@@ -82,7 +72,37 @@ class Backbone(nn.Module):
         return [m.permute(0, 3, 1, 2) for m in maps] if self._gives_nhwc else maps
 
 
+def _own(name: str, strides: tuple[int, ...], pretrained: bool) -> tuple[nn.Module, tuple[int, ...]]:
+    if pretrained:
+        raise CheckpointError(
+            f"There are no pretrained weights of '{name}'.",
+            hint="it is made to be trained from scratch: leave them out",
+        )
+    body = LeanNet(name, strides)
+    return body, body.channels
+
+
+def _timm(
+    name: str, reductions: list[int], strides: tuple[int, ...], pretrained: bool
+) -> tuple[nn.Module, tuple[int, ...]]:
+    # timm keeps the last map of a stride that occurs more than once, which is the deepest one.
+    indices = tuple(len(reductions) - 1 - reductions[::-1].index(stride) for stride in strides)
+    try:
+        body: Any = timm.create_model(name, features_only=True, out_indices=indices, pretrained=pretrained)
+    except Exception as error:
+        if not pretrained:
+            raise
+        first_line = str(error).partition("\n")[0]
+        raise CheckpointError(
+            f"The pretrained weights of '{name}' cannot be had: {first_line}",
+            hint="set 'pretrained: false' to train from scratch, or put the weights into the hub's cache first",
+        ) from error
+    return body, tuple(body.feature_info.channels())
+
+
 def _reductions(name: str) -> list[int]:
+    if name in WIDTHS:
+        return list(STRIDES)
     if not timm.is_model(name):
         raise IncompatibleError(f"timm knows no backbone '{name}'{nearest(name, timm.list_models())}.")
     try:
