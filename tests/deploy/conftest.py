@@ -13,6 +13,8 @@ from limbeck.core.samples import Batch, Boxes2D, Frame
 from limbeck.deploy.bundle import Licences, write_bundle
 from limbeck.imaging import fit_image, read_image
 from limbeck.metrics.coco import CocoTruth, TruthBox, TruthImage
+from limbeck.models.atss import ATSS
+from limbeck.models.fcos import FCOS
 from limbeck.models.gfl import GFL
 from limbeck.models.retinanet import RetinaNet
 
@@ -25,13 +27,15 @@ TINY = {"backbone": "test_resnet", "strides": (8, 16, 32), "channels": 16, "towe
 def make_detector(name: str, classes: tuple[str, ...] = CLASSES, *, blind: bool = False, **settings):
     """A detector whose random head answers with many boxes of different scores, or with none."""
     torch.manual_seed(0)
-    family = {"gfl": GFL, "retinanet": RetinaNet}[name]
+    family = {"gfl": GFL, "retinanet": RetinaNet, "fcos": FCOS, "atss": ATSS}[name]
     if name == "gfl":
         settings = {"reg_max": 4, **settings}
     model = family(family.Config(**TINY, **settings), classes)
     out = model.dense_head.class_out
-    torch.nn.init.normal_(out.weight, std=0.0 if blind else 0.5 if name == "gfl" else 2.0)
-    torch.nn.init.normal_(model.dense_head.box_out.weight, std=0.2 if name == "gfl" else 0.05)
+    torch.nn.init.normal_(out.weight, std=0.0 if blind else 2.0 if name == "retinanet" else 0.5)
+    torch.nn.init.normal_(model.dense_head.box_out.weight, std=0.05 if name == "retinanet" else 0.2)
+    if model.dense_head.centerness_out is not None:
+        torch.nn.init.normal_(model.dense_head.centerness_out.weight, std=0.5)
     torch.nn.init.constant_(out.bias, -8.0 if blind else -1.0)
     return model.eval()
 

@@ -30,7 +30,7 @@ def check_equal(expected, found):
     np.testing.assert_array_equal(found[2][used], labels[used])
 
 
-@pytest.mark.parametrize(("name", "num_classes"), [("gfl", 1), ("gfl", 80), ("retinanet", 2)])
+@pytest.mark.parametrize(("name", "num_classes"), [("gfl", 1), ("gfl", 80), ("retinanet", 2), ("fcos", 2), ("atss", 1)])
 def test_onnx_runtime_gives_the_boxes_of_pytorch_at_any_batch_size(name, num_classes, detector_of, canvases, tmp_path):
     model = detector_of(name, tuple(f"class {k}" for k in range(num_classes)))
     session = open_session(export_onnx(model, CANVAS_WH, tmp_path / "model.onnx"), threads=1)
@@ -100,8 +100,9 @@ def test_a_detector_without_post_processing_settings_is_refused(detector_of, tmp
         export_onnx(model, CANVAS_WH, tmp_path / "model.onnx")
 
 
-def test_the_graph_answers_as_predict_does(model, batches):
-    batch = batches[0]
+@pytest.mark.parametrize("name", ["gfl", "fcos"])
+def test_the_graph_answers_as_predict_does(name, detector_of, batches):
+    model, batch = detector_of(name), batches[0]
     with torch.no_grad():
         boxes, scores, labels = DetectionGraph2D(model)(batch.images)
         predicted = model.predict(model(batch), batch)

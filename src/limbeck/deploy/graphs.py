@@ -10,7 +10,7 @@ from typing import Any, ClassVar, TypeVar
 import torch
 from torch import Tensor, nn
 
-from limbeck.core.dense2d import DenseDetectorConfig
+from limbeck.core.dense2d import Postprocess
 from limbeck.core.model import Model, Task
 from limbeck.core.outputs import DenseRaw2D, Detections2D
 from limbeck.core.samples import Batch, Boxes2D
@@ -44,7 +44,7 @@ class DetectionGraph2D(ExportGraph):
     """A 2D detector from the canvas to its final boxes.
 
     Args:
-        model: A detector whose ``config.postprocess`` makes the final boxes.
+        model: A detector of any class; the `Postprocess` in its ``config.postprocess`` makes the final boxes.
 
     Raises:
         ExportError: The model has no such settings.
@@ -59,14 +59,14 @@ class DetectionGraph2D(ExportGraph):
 
     def __init__(self, model: Detector2D) -> None:
         super().__init__()
-        config = getattr(model, "config", None)
-        if not isinstance(config, DenseDetectorConfig):
+        postprocess = getattr(getattr(model, "config", None), "postprocess", None)
+        if not isinstance(postprocess, Postprocess):
             raise ExportError(
-                f"The model {type(model).__name__} cannot be exported as a 2D detector: its 'config' is no "
-                "DenseDetectorConfig and holds no 'postprocess'."
+                f"The model {type(model).__name__} cannot be exported as a 2D detector: its 'config' holds no "
+                "'postprocess' of the class limbeck.core.dense2d.Postprocess."
             )
         self.model = model
-        self.postprocess = config.postprocess
+        self.postprocess = postprocess
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return boxes, scores and labels, see `outputs`."""

@@ -1,0 +1,58 @@
+"""Any 2D detector with a `Postprocess` in its config passes through the same graph and the same gate."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch import nn
+
+from limbeck.deploy.bundle import Licences, write_bundle
+from limbeck.deploy.graphs import DetectionGraph2D, export_graph
+from limbeck.deploy.parity import pass_parity_gate
+from limbeck.errors import ExportError
+from limbeck.models.torchvision_fcos import TorchvisionFCOS
+from limbeck.models.torchvision_retinanet import TorchvisionRetinaNet
+
+CANVAS_WH, CLASSES = (96, 64), ("hose", "coupling")
+
+
+def torchvision_detector(family, class_std, box_std):
+    """torchvision's detector with random weights that answer with some dozen boxes of different scores."""
+    torch.manual_seed(0)
+    settings = {"backbone": "resnet18", "norm": "frozen", "first_label": 1, "postprocess": {"score_threshold": 0.3}}
+    model = family(family.Config(**settings), CLASSES)
+    for layer in model.net.head.modules():
+        if isinstance(layer, nn.Conv2d):
+            nn.init.kaiming_normal_(layer.weight)
+    nn.init.normal_(model.net.head.classification_head.cls_logits.weight, std=class_std)
+    nn.init.normal_(model.net.head.regression_head.bbox_reg.weight, std=box_std)
+    return model.eval()
+
+
+@pytest.mark.parametrize(
+    ("family", "class_std", "box_std"), [(TorchvisionRetinaNet, 0.03, 0.003), (TorchvisionFCOS, 0.4, 0.1)]
+)
+def test_torchvision_s_detectors_pass_the_parity_gate(family, class_std, box_std, batches, truth, limits, tmp_path):
+    model = torchvision_detector(family, class_std, box_std)
+    bundle = write_bundle(
+        model,
+        tmp_path / "bundle",
+        canvas_wh=CANVAS_WH,
+        resize="letterbox",
+        licences=Licences(weights="BSD-3-Clause", data="CC BY 4.0"),
+        metrics={},
+    )
+    verdict = pass_parity_gate(model, bundle, batches, truth, limits)
+    assert verdict.passed
+    assert verdict.canvas.detections > 40
+    assert verdict.canvas.unmatched == verdict.files.unmatched == 0
+
+
+@pytest.mark.parametrize("config", [None, SimpleNamespace(), SimpleNamespace(postprocess={"score_threshold": 0.05})])
+def test_a_detector_without_post_processing_settings_is_refused(config, model):
+    graph = export_graph(model)
+    assert isinstance(graph, DetectionGraph2D)
+    assert graph.settings() == model.config.postprocess.model_dump()
+    graph.model.config = config
+    with pytest.raises(ExportError, match=r"GFL cannot be exported.*holds no 'postprocess' of the class .*Postprocess"):
+        DetectionGraph2D(graph.model)
