@@ -2,7 +2,8 @@ import pytest
 from pydantic import ValidationError
 from torch import nn
 
-from limbeck.core.method import Method, MethodConfig, Progress, Terms
+from limbeck.core.method import Method, MethodConfig, Progress, TapPaths, Terms
+from limbeck.core.model import ModelSpec
 
 
 class Concrete(Method):
@@ -31,6 +32,23 @@ def test_by_default_one_group_of_what_trains_and_nothing_frozen():
     assert {id(p) for p in group["params"]} == {id(p) for p in method.adapter.parameters()}
     assert tuple(method.frozen_student_parts(Progress(0, 10, 0))) == ()
     assert Concrete.param_groups(nn.Module()) == []
+
+
+def test_by_default_nothing_is_tapped_and_nothing_is_said():
+    method = Concrete(MethodConfig(name="x"), student=None, teacher=None)
+    assert method.taps == TapPaths((), ())
+    assert method.describe() == []
+
+
+def test_taps_of_several_methods_are_each_wanted_once():
+    wanted = [TapPaths(("b", "a"), ("x",)), TapPaths(), TapPaths(("a", "c"), ("x", "x"))]
+    assert TapPaths.union(wanted) == TapPaths(("b", "a", "c"), ("x",))
+    assert TapPaths.union([]) == TapPaths()
+
+
+def test_a_spec_with_taps_can_be_a_key():
+    spec = ModelSpec("detection2d", ("a",), ("image",), (8,), (8,), (0.0,), (1.0,), taps={"neck": (8, 4, 4)})
+    assert {spec: 1}[spec] == 1
 
 
 def test_settings_are_checked_and_do_not_change():

@@ -16,6 +16,7 @@ from torch import Tensor
 from limbeck.losses.box import iou_rows
 from limbeck.losses.detection import distribution_focal_rows, quality_focal_rows
 from limbeck.losses.divergence import binary_class_distillation, class_kl_rows, localisation_kl_rows
+from limbeck.losses.feature import squared_difference_rows, standardise_channels
 from limbeck.losses.reduce import weighted_mean
 from limbeck.metrics.coco import CocoTruth, evaluate
 from limbeck.ops.assign2d import atss
@@ -83,6 +84,20 @@ def _kd_kl_map(case: Case) -> Results:
     per_image = rows.sum() / student.shape[0]
     per_image.backward()
     return {"out.batchmean": per_image, "out.per_pixel_mean": rows.mean(), "grad.student_logits": student.grad}
+
+
+def _pkd(case: Case) -> Results:
+    """FitNet with normalised channels is PKD but for the factor 1/2 and the sum over the levels."""
+    student = [case.leaf(f"student_{n}") for n in (0, 1)]
+    teacher = [case.given(f"teacher_{n}") for n in (0, 1)]
+    levels = [
+        squared_difference_rows(standardise_channels(mine), standardise_channels(its)).mean() / 2
+        for mine, its in zip(student, teacher, strict=True)
+    ]
+    loss = case.params["loss_weight"] * torch.stack(levels).sum()
+    loss.backward()
+    gradients = {f"grad.student_{n}": maps.grad for n, maps in enumerate(student)}
+    return {"out.loss": loss, "out.level0_unweighted": levels[0], **gradients}
 
 
 def _integral_decode(case: Case) -> Results:
@@ -161,6 +176,7 @@ CHECKS: dict[str, Callable[[Case], Results]] = {
     "kd_kl": _kd_kl,
     "kd_kl_map": _kd_kl_map,
     "ld_kl": _ld_kl,
+    "pkd": _pkd,
     "qfl": _qfl,
 }
 
@@ -175,7 +191,7 @@ LATER: dict[str, tuple[str, ...]] = {
         "fgd",
         "hsic_unbiased",
         "mgd",
-        "pkd",
+        "pkd_resize",
     ),
     "rotated boxes are not written yet": ("box_corners_bev", "iou_degenerate", "iou_pairs", "nms_2d", "rotated_nms"),
     "HSD is not written yet": (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic
 
@@ -46,6 +46,8 @@ class Step(Generic[TargetT, RawT, AssignmentT]):
         assignment: The student's assignment of predictions to objects.
         task_losses: The student's supervised loss terms.
         progress: Where the training stands.
+        student_taps: What the method's taps of the student gave, by path, with gradient.
+        teacher_taps: What its taps of the teacher gave, without gradient.
     """
 
     batch: Batch[TargetT]
@@ -55,6 +57,8 @@ class Step(Generic[TargetT, RawT, AssignmentT]):
     assignment: AssignmentT
     task_losses: dict[str, Tensor]
     progress: Progress
+    student_taps: Mapping[str, Tensor] = field(default_factory=dict)
+    teacher_taps: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -70,12 +74,38 @@ class Terms:
     logs: dict[str, Tensor] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class TapPaths:
+    """The submodules whose output a method wants to see; `limbeck.taps` says how a path is written.
+
+    Attributes:
+        student: Paths in the student.
+        teacher: Paths in the teacher.
+    """
+
+    student: tuple[str, ...] = ()
+    teacher: tuple[str, ...] = ()
+
+    @classmethod
+    def union(cls, wanted: Iterable[TapPaths]) -> TapPaths:
+        """Return the taps of several methods, each once."""
+        taps = list(wanted)
+        return cls(
+            student=tuple(dict.fromkeys(path for paths in taps for path in paths.student)),
+            teacher=tuple(dict.fromkeys(path for paths in taps for path in paths.teacher)),
+        )
+
+
 class MethodConfig(BaseModel):
     """Base of the settings of a method; ``name`` is the file in ``limbeck/methods`` or a dotted path to a class."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str
+
+    def taps(self) -> TapPaths:
+        """Return what the method taps beside the raw outputs; by default nothing."""
+        return TapPaths()
 
 
 class Method(nn.Module, ABC, Generic[TargetT, RawT, AssignmentT]):
@@ -86,8 +116,8 @@ class Method(nn.Module, ABC, Generic[TargetT, RawT, AssignmentT]):
 
     Args:
         config: The method's settings.
-        student: Spec of the student.
-        teacher: Spec of the teacher; None if the method uses none.
+        student: Spec of the student, with the shapes of its taps.
+        teacher: Spec of the teacher, with the shapes of its taps; None if the method uses none.
 
     Raises:
         IncompatibleError: Teacher and student do not fit the method.
@@ -95,6 +125,7 @@ class Method(nn.Module, ABC, Generic[TargetT, RawT, AssignmentT]):
     Attributes:
         tasks: The tasks it works for; None for every task.
         uses_teacher: Whether a frozen teacher must run beside the student.
+        taps: What the engine captures for it in every step.
     """
 
     Config: ClassVar[type[MethodConfig]]
@@ -104,6 +135,7 @@ class Method(nn.Module, ABC, Generic[TargetT, RawT, AssignmentT]):
     @abstractmethod
     def __init__(self, config: MethodConfig, *, student: ModelSpec, teacher: ModelSpec | None) -> None:
         super().__init__()
+        self.taps = config.taps()
 
     @abstractmethod
     def forward(self, step: Step[TargetT, RawT, AssignmentT]) -> Terms:
@@ -113,6 +145,10 @@ class Method(nn.Module, ABC, Generic[TargetT, RawT, AssignmentT]):
         """Return optimizer groups of the method's own parameters; by default one group with the student's settings."""
         parameters = [p for p in self.parameters() if p.requires_grad]
         return [{"params": parameters}] if parameters else []
+
+    def describe(self) -> list[str]:
+        """Say in a sentence each what was chosen for this pair of models; by default there is nothing to say."""
+        return []
 
     def frozen_student_parts(self, progress: Progress) -> Iterable[str]:
         """Name the student's submodules that get no gradient at this step (SDD's warm-up); by default none."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import ClassVar, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict
@@ -28,6 +29,8 @@ class ModelSpec:
         strides: Input pixels per cell of each of these maps.
         mean: Mean per input channel that the model subtracts, in grey levels 0 to 255.
         std: Standard deviation per input channel that it divides by.
+        taps: Shape per image, (C,H,W) for a map, of what every tap gives at the size of the run. A model leaves it
+            empty; where a method asks for taps, the engine runs one image through the model and fills it in.
     """
 
     task: Task
@@ -37,6 +40,7 @@ class ModelSpec:
     strides: tuple[int, ...]
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    taps: Mapping[str, tuple[int, ...]] = field(default_factory=dict, hash=False, kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)

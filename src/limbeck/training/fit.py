@@ -7,7 +7,7 @@ import math
 import os
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
@@ -19,10 +19,12 @@ from lightning.pytorch.callbacks import Callback, Timer
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from limbeck.config import TrainConfig
-from limbeck.core.method import Method, MethodConfig
+from limbeck.core.method import Method, MethodConfig, TapPaths
 from limbeck.core.model import Model, ModelConfig, ModelSpec
-from limbeck.errors import CheckpointError, IncompatibleError
+from limbeck.core.samples import Batch
+from limbeck.errors import CheckpointError, ConfigError, IncompatibleError
 from limbeck.lookup import build_model, find_method
+from limbeck.taps import tap_shapes, unknown_taps
 from limbeck.tasks import Detection2DTask
 from limbeck.training.callbacks import Checkpoints, StepLog, Validation
 from limbeck.training.ema import Ema
@@ -46,20 +48,49 @@ def seeded_model(config: ModelConfig, classes: tuple[str, ...], seed: int) -> Mo
 
 
 def build_methods(
-    configs: Sequence[MethodConfig], student: ModelSpec, teacher: ModelSpec | None, seed: int = 0
+    configs: Sequence[MethodConfig],
+    student: Model[Any, Any, Any, Any],
+    teacher: Model[Any, Any, Any, Any] | None,
+    samples: Iterable[Batch[Any]],
+    seed: int = 0,
 ) -> list[Method[Any, Any, Any]]:
     """Build the methods of a run; the random weights of their adapters depend on the seed alone.
 
+    Args:
+        configs: Settings of the methods.
+        student: The model to train.
+        teacher: The frozen teacher, if a method needs one.
+        samples: Batches of the size of the run; the first one shows the shapes of the taps. Without taps none is read.
+        seed: Seed of the random weights.
+
     Raises:
+        ConfigError: A tap leads nowhere.
         IncompatibleError: A method is for another task, or teacher and student do not fit it.
     """
     for config in configs:
         tasks = find_method(config.name).tasks
-        if tasks is not None and student.task not in tasks:
-            raise IncompatibleError(f"The method '{config.name}' works for {list(tasks)}, not for {student.task}.")
+        if tasks is not None and student.spec.task not in tasks:
+            raise IncompatibleError(f"The method '{config.name}' works for {list(tasks)}, not for {student.spec.task}.")
+    taps = TapPaths.union(config.taps() for config in configs)
+    unknown = unknown_taps(student, taps.student, "student")
+    if teacher is not None:
+        unknown += unknown_taps(teacher, taps.teacher, "teacher")
+    if unknown:
+        raise ConfigError("There are taps that lead nowhere:", unknown)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return [find_method(config.name)(config, student=student, teacher=teacher) for config in configs]
+        student_spec = _tapped_spec(student, taps.student, samples, "student")
+        teacher_spec = _tapped_spec(teacher, taps.teacher, samples, "teacher") if teacher is not None else None
+        return [find_method(config.name)(config, student=student_spec, teacher=teacher_spec) for config in configs]
+
+
+def _tapped_spec(
+    model: Model[Any, Any, Any, Any], taps: Sequence[str], samples: Iterable[Batch[Any]], owner: str
+) -> ModelSpec:
+    """Return the spec of a model with the shapes of its taps."""
+    if not taps:
+        return model.spec
+    return replace(model.spec, taps=tap_shapes(model, taps, next(iter(samples)), owner))
 
 
 def fit(

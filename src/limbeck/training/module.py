@@ -11,10 +11,11 @@ import torch
 from torch import nn
 
 from limbeck.config import TrainConfig
-from limbeck.core.method import Method, Progress, Step, Terms
+from limbeck.core.method import Method, Progress, Step, TapPaths, Terms
 from limbeck.core.model import Model
 from limbeck.core.samples import Batch
 from limbeck.errors import IncompatibleError, TrainingError
+from limbeck.taps import capture
 from limbeck.training.teacher import FrozenTeacher
 
 NOT_FINITE_HINT = "the last good checkpoint is kept; try a lower lr"
@@ -46,6 +47,7 @@ class Distillation(lightning.LightningModule):
         self.student = student.to(memory_format=torch.channels_last)
         self.methods = nn.ModuleList(methods)
         self.teacher = teacher if any(method.uses_teacher for method in methods) else None
+        self.taps = TapPaths.union(method.taps for method in methods)
         self.config = config
         self.seed = seed
         self.total_steps = total_steps
@@ -71,8 +73,9 @@ class Distillation(lightning.LightningModule):
     def loss_terms(self, batch: Batch[Any]) -> Terms:
         """Run student, teacher and methods on a batch; returns all loss terms by name, already weighted."""
         # The teacher goes first: its activations are gone before the student's are kept for the backward pass.
-        teacher_out = self.teacher(batch) if self.teacher is not None else None
-        student_out = self.student(batch)
+        teacher_out, teacher_taps = self.teacher.tapped(batch, self.taps.teacher) if self.teacher else (None, {})
+        with capture(self.student, self.taps.student, "student") as student_taps:
+            student_out = self.student(batch)
         assignment = self.student.assign(student_out, batch)
         task_losses = self.student.losses(student_out, assignment, batch)
         step = Step(
@@ -83,6 +86,8 @@ class Distillation(lightning.LightningModule):
             assignment=assignment,
             task_losses=task_losses,
             progress=self._progress(),
+            student_taps=student_taps,
+            teacher_taps=teacher_taps,
         )
         merged = Terms(dict(task_losses))
         for method in self.methods:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from limbeck.core.model import Model, ModelSpec
 from limbeck.core.outputs import RawOutput
 from limbeck.core.samples import Batch
+from limbeck.taps import capture
 
 
 class FrozenTeacher:
@@ -32,10 +35,14 @@ class FrozenTeacher:
 
     def __call__(self, batch: Batch[Any]) -> RawOutput:
         """Return the raw output for a batch, without gradient."""
+        return self.tapped(batch, ())[0]
+
+    def tapped(self, batch: Batch[Any], paths: Collection[str]) -> tuple[RawOutput, dict[str, Tensor]]:
+        """Return the raw output for a batch and what the taps gave on the way, without gradient."""
         device = next(iter(batch.inputs.values())).device
         if device != self._device:
             self._model.to(device)
             self._device = device
-        with torch.no_grad():
+        with torch.no_grad(), capture(self._model, paths, "teacher") as taps:
             raw: RawOutput = self._model(batch)
-        return raw
+        return raw, taps
