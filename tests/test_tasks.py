@@ -1,10 +1,13 @@
+import json
+from collections import Counter
+
 import pytest
 import torch
 
 from limbeck.config import load_config
 from limbeck.core.outputs import Detections2D
 from limbeck.core.samples import Frame
-from limbeck.errors import DataError
+from limbeck.errors import ConfigError, DataError
 from limbeck.tasks import Detection2DTask
 
 
@@ -51,6 +54,41 @@ def test_training_is_augmented_and_shuffled_and_validation_is_neither(task):
     once, twice = ([batch for batch in task.val_loader(batch_size=3)] for _ in range(2))
     assert [len(batch) for batch in once] == [3, 1]
     assert all(torch.equal(a.images, b.images) for a, b in zip(once, twice, strict=True))
+
+
+def test_rare_classes_and_sizes_reach_the_training_and_no_other(data):
+    changed = {"repeat_threshold": 1.0, "class_weights": {"square": 2.5}, "scales": (0.5, 1.5)}
+    task = Detection2DTask.load(data.model_copy(update=changed))
+    loader = task.train_loader(2, seed=0, workers=0)
+    batches = [batch for epoch in range(4) for batch in (loader.set_epoch(epoch), *loader)[1:]]
+    weights = torch.cat([target.weights for batch in batches for target in batch.targets])
+    assert len(weights) > 0
+    assert (weights == 2.5).all()
+    shapes = {(batch.images.shape[3], batch.images.shape[2]) for batch in batches}
+    assert len(shapes) > 1
+    assert shapes <= set(task.config.canvases)
+    for batch in task.val_loader():
+        assert batch.images.shape[2:] == (data.size[1], data.size[0])
+        assert all(target.weights is None for target in batch.targets)
+    plain = Detection2DTask.load(data).train_loader(2, seed=0, workers=0)
+    assert all(target.weights is None for batch in plain for target in batch.targets)
+
+
+def test_images_of_rare_classes_make_the_epoch_longer(data):
+    content = json.loads(data.train.annotations.read_text())
+    content["annotations"] = content["annotations"][:2]  # two of eight images show something
+    data.train.annotations.write_text(json.dumps(content))
+    task = Detection2DTask.load(data.model_copy(update={"repeat_threshold": 1.0}))
+    loader = task.train_loader(1, seed=0, workers=0)
+    found = Counter(batch.frames[0].id for batch in loader)
+    assert len(loader) == sum(found.values()) == 6 + 2 * 2
+    assert [found[record.id] for record in task.train.records] == [2, 2, 1, 1, 1, 1, 1, 1]
+
+
+def test_a_weight_for_a_class_that_is_not_there_is_refused(data):
+    task = Detection2DTask.load(data.model_copy(update={"class_weights": {"sqare": 2.0}}))
+    with pytest.raises(ConfigError, match=r"no class is called 'sqare' \(did you mean 'square'\?\)"):
+        task.train_loader(2, seed=0, workers=0)
 
 
 def test_all_missing_files_are_named(data):

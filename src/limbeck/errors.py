@@ -30,10 +30,20 @@ class LimbeckError(Exception):
 
 
 class ProblemsError(LimbeckError):
-    """Several problems at once, one line each, so that a user mends them in one go."""
+    """Several problems at once, one line each, so that a user mends them in one go.
 
-    def __init__(self, title: str, problems: Sequence[str], hint: str | None = None) -> None:
-        super().__init__("\n".join([title, *(f"  - {problem}" for problem in problems)]), hint)
+    Args:
+        title: What they are problems of.
+        problems: One sentence each; `problems` keeps all of them.
+        hint: What the user may do about them.
+        shown: How many of them the text shows; it counts the rest. None for all.
+    """
+
+    def __init__(self, title: str, problems: Sequence[str], hint: str | None = None, shown: int | None = None) -> None:
+        lines = [f"  - {problem}" for problem in problems[:shown]]
+        if len(lines) < len(problems):
+            lines.append(f"  - and {len(problems) - len(lines)} more")
+        super().__init__("\n".join([title, *lines]), hint)
         self.problems = tuple(problems)
 
 

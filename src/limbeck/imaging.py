@@ -18,6 +18,8 @@ from limbeck.errors import DataError
 ResizeMode = Literal["letterbox", "stretch"]
 PAD_VALUE = 114
 """Grey level of the canvas where a letterboxed image does not reach."""
+IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+"""Endings, in lower case, by which the images of a folder are known."""
 IMAGE_ERRORS = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
 """What pillow raises on a file that is missing, broken, no image or larger than its limit."""
 

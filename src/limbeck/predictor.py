@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Protocol
 
 from limbeck.deploy.runtime.detector import Detections, Detector
 from limbeck.errors import CheckpointError, DataError
+from limbeck.imaging import IMAGE_SUFFIXES
 
 if TYPE_CHECKING:
     from limbeck.data.config import DataConfig
     from limbeck.metrics.coco import BoxMetrics, CocoResult
-
-IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 
 
 class Predictor(Protocol):

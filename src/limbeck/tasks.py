@@ -9,9 +9,11 @@ import torch
 
 from limbeck.core.outputs import Detections2D
 from limbeck.core.samples import Batch, Boxes2D, Frame
-from limbeck.data.coco import CocoData, read_train_and_val
 from limbeck.data.config import DataConfig
 from limbeck.data.detection2d import DetectionViews, Sample, collate
+from limbeck.data.readers import read_train_and_val
+from limbeck.data.records import BoxData
+from limbeck.data.sampling import class_weights, repeat_factors
 from limbeck.data.views import ViewLoader
 from limbeck.metrics.coco import BoxMetrics, CocoResult, CocoTruth, evaluate
 
@@ -32,8 +34,8 @@ class Detection2DTask:
     main_metric = "AP"
 
     config: DataConfig
-    train: CocoData
-    val: CocoData
+    train: BoxData
+    val: BoxData
     truth: CocoTruth
 
     @classmethod
@@ -60,8 +62,16 @@ class Detection2DTask:
     def train_loader(
         self, batch_size: int, *, seed: int, workers: int, rank: int = 0, world_size: int = 1
     ) -> ViewLoader[Sample, Batch[Boxes2D]]:
-        """Return augmented, shuffled batches of the training part."""
-        views = DetectionViews(self.train.records, self.config.size, self.config.resize, self.config.augment, seed=seed)
+        """Return augmented, shuffled batches of the training part.
+
+        Raises:
+            ConfigError: The settings weigh a class that the data does not have.
+        """
+        config, records = self.config, self.train.records
+        weights = None
+        if config.class_weights is not None:
+            weights = class_weights(records, self.classes, config.class_weights)
+        views = DetectionViews(records, config.size, config.resize, config.augment, seed=seed, class_weights=weights)
         return ViewLoader(
             views,
             batch_size,
@@ -70,9 +80,11 @@ class Detection2DTask:
             shuffle=True,
             drop_last=True,
             workers=workers,
-            views=self.config.views,
+            views=config.views,
             rank=rank,
             world_size=world_size,
+            repeats=None if config.repeat_threshold is None else repeat_factors(records, config.repeat_threshold),
+            canvases=config.canvases,
         )
 
     def val_loader(self, batch_size: int = EVAL_BATCH) -> ViewLoader[Sample, Batch[Boxes2D]]:

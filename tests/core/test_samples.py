@@ -8,11 +8,15 @@ from limbeck.core.samples import Boxes2D
 def test_a_batch_moves_with_inputs_and_targets(make_batch):
     batch = make_batch()
     batch.inputs["depth"] = torch.ones(2, 1, 64, 64)
+    batch.targets[0].weights = torch.ones(len(batch.targets[0]))
     before = copy.deepcopy(batch)
     moved = batch.to("meta")
     tensors = [*moved.inputs.values()]
     for target in moved.targets:
         tensors += [target.boxes_xyxy, target.labels, target.ignore]
+    assert moved.targets[0].weights is not None
+    assert moved.targets[1].weights is None
+    tensors.append(moved.targets[0].weights)
     assert {tensor.device.type for tensor in tensors} == {"meta"}
     assert moved.inputs.keys() == {"image", "depth"}
     assert moved.frames == batch.frames
@@ -37,6 +41,9 @@ def test_objects_leave_the_ignore_regions_out():
     assert objects.labels.tolist() == [4, 6]
     assert objects.boxes_xyxy[:, 0].tolist() == [0, 8]
     assert not objects.ignore.any()
+    assert objects.weights is None
+    boxes.weights = torch.tensor([1.0, 2.0, 3.0])
+    assert boxes.objects().weights.tolist() == [1, 3]
 
 
 def test_an_image_without_boxes_is_a_sample(make_batch):

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import ExifTags, Image
 
-from limbeck.data.coco import read_coco, read_train_and_val
-from limbeck.data.config import DataConfig, SplitConfig
+from limbeck.data.coco import read_coco
+from limbeck.data.config import SplitConfig
 from limbeck.errors import DataError
 
 
@@ -191,6 +190,17 @@ def test_json_cut_in_half_missing_or_binary(coco: Any) -> None:
     assert problems(coco.split) == (f"{path}: no such file or directory",)
 
 
+def test_a_folder_in_place_of_the_json_file_is_refused_with_what_to_do(coco: Any) -> None:
+    split = coco.split.model_copy(update={"annotations": coco.root / "images"})
+    with pytest.raises(DataError, match="a folder, but the format coco needs the json file with the boxes") as caught:
+        read_coco(split)
+    assert (
+        caught.value.hint == "set data.format to 'voc' for a folder of xml files, to 'yolo' for a folder of txt files"
+    )
+    with pytest.raises(DataError, match="annotations is missing: the format coco needs the json file"):
+        read_coco(SplitConfig(images=coco.root / "images"))
+
+
 def test_training_data_needs_an_object(coco: Any) -> None:
     for annotation in coco.annotations:
         annotation["iscrowd"] = 1
@@ -206,9 +216,9 @@ def test_all_problems_come_at_once_and_a_long_list_is_cut(coco: Any) -> None:
     coco.annotations[1]["bbox"] = [0, 0, -1, 5]
     assert len(problems(coco.write())) == 3
     coco.annotations.extend({**coco.annotations[2], "id": 100 + n, "category_id": 8} for n in range(40))
-    shown = problems(coco.write())
-    assert len(shown) == 21
-    assert shown[-1] == "and 23 more"
+    with pytest.raises(DataError, match="\n  - and 23 more\n") as caught:
+        read_coco(coco.write())
+    assert len(caught.value.problems) == 43
 
 
 def test_skip_leaves_out_what_is_broken_and_says_so(coco: Any) -> None:
@@ -227,26 +237,3 @@ def test_skip_does_not_accept_that_nothing_is_left(coco: Any) -> None:
         coco.image(number).unlink()
     (problem,) = problems(coco.split, on_broken="skip")
     assert "the data set is empty" in problem
-
-
-def test_both_parts_are_read_with_the_same_classes(make_coco: Callable[[str], Any]) -> None:
-    train, val = make_coco("train"), make_coco("val")
-    val.content["categories"] = [{"id": 1, "name": "bolt"}, {"id": 2, "name": "wheel"}]
-    for annotation in val.annotations:
-        annotation["category_id"] = 2
-    config = DataConfig(train=train.split, val=val.write(), size=(64, 64))
-    first, second = read_train_and_val(config)
-    assert first.classes == second.classes == ("wheel", "bolt")
-    assert second.category_ids == (2, 1)
-    assert second.records[0].labels.tolist() == [0, 0]
-
-
-def test_problems_of_both_parts_come_together(make_coco: Callable[[str], Any]) -> None:
-    train, val = make_coco("train"), make_coco("val")
-    train.image(1).unlink()
-    val.image(2).unlink()
-    config = DataConfig(train=train.split, val=val.split, size=(64, 64))
-    with pytest.raises(DataError) as caught:
-        read_train_and_val(config)
-    assert [str(train.image(1)) in p or str(val.image(2)) in p for p in caught.value.problems] == [True, True]
-    assert "on_broken" in str(caught.value)

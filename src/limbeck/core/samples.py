@@ -21,11 +21,13 @@ class Boxes2D:
         labels: (M,) int64, index into the class list.
         ignore: (M,) bool, regions that are neither object nor background: crowds, ignore marks. Locations inside get
             weight 0 and detections inside count neither as hit nor as false alarm.
+        weights: (M,) float, weight of the locations that answer for each object; None for 1 everywhere.
     """
 
     boxes_xyxy: Tensor
     labels: Tensor
     ignore: Tensor
+    weights: Tensor | None = None
 
     def __len__(self) -> int:
         return self.boxes_xyxy.shape[0]
@@ -36,12 +38,14 @@ class Boxes2D:
             self.boxes_xyxy.to(device, non_blocking=non_blocking),
             self.labels.to(device, non_blocking=non_blocking),
             self.ignore.to(device, non_blocking=non_blocking),
+            None if self.weights is None else self.weights.to(device, non_blocking=non_blocking),
         )
 
     def objects(self) -> Boxes2D:
         """Return the boxes to be found, without the ignore regions."""
         keep = ~self.ignore
-        return Boxes2D(self.boxes_xyxy[keep], self.labels[keep], self.ignore[keep])
+        weights = None if self.weights is None else self.weights[keep]
+        return Boxes2D(self.boxes_xyxy[keep], self.labels[keep], self.ignore[keep], weights)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Checks of image files, and the way in which problems of a data set are reported."""
+"""Checks of files, and the way in which problems of a data set are reported."""
 
 from __future__ import annotations
 
@@ -11,9 +11,36 @@ from limbeck.data.records import BoxRecord
 from limbeck.errors import DataError
 from limbeck.imaging import IMAGE_ERRORS, read_image, unreadable_reason
 
+TITLE = "The data set cannot be used as it is:"
 SHOWN_PROBLEMS = 20
 _SIDEWAYS = (5, 6, 7, 8)
 """EXIF orientations that swap width and height."""
+
+
+def read_text(path: Path) -> str:
+    """Return a text file in UTF-8, without a byte order mark.
+
+    Raises:
+        DataError: It cannot be read or is no text.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataError(TITLE, [f"{path}: not a text file"]) from error
+    except OSError as error:
+        raise DataError(TITLE, [f"{path}: {(error.strerror or str(error)).lower()}"]) from error
+
+
+def image_size(path: Path) -> tuple[int, int]:
+    """Return width and height of an image file in pixels, upright, without decoding it.
+
+    Raises:
+        DataError: It cannot be read or is no image.
+    """
+    try:
+        return _read_header(path)[0]
+    except IMAGE_ERRORS as error:
+        raise DataError(TITLE, [f"{path}: {unreadable_reason(error)}"]) from error
 
 
 def _read_header(path: Path) -> tuple[tuple[int, int], bool]:
@@ -59,8 +86,5 @@ def _pixels(size_wh: tuple[int, int]) -> str:
 
 
 def data_error(title: str, problems: Sequence[str], hint: str | None = None) -> DataError:
-    """Return an error that shows the first problems and counts the rest."""
-    shown = list(problems[:SHOWN_PROBLEMS])
-    if len(problems) > SHOWN_PROBLEMS:
-        shown.append(f"and {len(problems) - SHOWN_PROBLEMS} more")
-    return DataError(title, shown, hint)
+    """Return an error whose text shows the first problems and counts the rest; ``data check`` lists them all."""
+    return DataError(title, problems, hint, SHOWN_PROBLEMS)

@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from limbeck.imaging import ResizeMode
 
 SIZE_STEP = 32
 """Every side of the network's input is a multiple of this: the coarsest stride that every backbone has."""
+
+MAX_SCALE = 4
+ROUNDING = 1e-9
+"""A side this near to a multiple of `SIZE_STEP`, in steps, is one: in floating point 2.2 times 800 is not 1760."""
+
+Format = Literal["coco", "voc", "yolo"]
+ANNOTATIONS: Mapping[Format, str] = {
+    "coco": "the json file with the boxes",
+    "voc": "the folder of xml files",
+    "yolo": "the folder of txt files",
+}
+"""What ``annotations`` is in each format."""
 
 OnBroken = Literal["error", "skip"]
 Probability = Annotated[float, Field(ge=0, le=1)]
@@ -22,13 +36,16 @@ class SplitConfig(BaseModel):
 
     Attributes:
         images: Folder that the file names of the annotations are relative to.
-        annotations: The COCO json file.
+        annotations: The json file (coco), the folder of xml files (voc) or the folder of txt files (yolo, where None
+            stands for the folder ``labels`` beside ``images``, or ``images`` itself).
+        list: Text file that names the images of this part, one in a line (voc, yolo); None for all in the folder.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     images: Path
-    annotations: Path
+    annotations: Path | None = None
+    list: Path | None = None
 
 
 class AugmentConfig(BaseModel):
@@ -42,6 +59,8 @@ class AugmentConfig(BaseModel):
         contrast: Distances from mid-grey are multiplied by a factor from 1 - contrast to 1 + contrast.
         saturation: Distances from grey are multiplied by a factor from 1 - saturation to 1 + saturation.
         hue: Colours are turned by up to this part of the colour circle, at most a half.
+        mosaic: Probability that the image is shown together with three others, in place of zoom and shift.
+        mosaic_epochs: Epochs with mosaics, from the first on; the later ones go without. None for all.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -53,6 +72,8 @@ class AugmentConfig(BaseModel):
     contrast: Strength = 0.2
     saturation: Strength = 0.2
     hue: Annotated[float, Field(ge=0, le=0.5)] = 0.02
+    mosaic: Probability = 0.0
+    mosaic_epochs: Annotated[int, Field(ge=1)] | None = None
 
     @field_validator("scale")
     @classmethod
@@ -69,26 +90,38 @@ class DataConfig(BaseModel):
         format: Format of the annotations.
         train: Data to train on.
         val: Data to evaluate on.
-        classes: Names of the classes to learn, in the order of the model's logits; None for all, in order of their ids.
+        classes: Names of the classes to learn, in the order of the model's logits; None for all: in order of their ids
+            (coco), of the alphabet (voc) or of ``names`` (yolo).
+        names: The data.yaml or classes.txt with the names that the numbers in the files stand for (yolo); None if
+            ``classes`` has them all in this order.
         size: Width and height of the network's input in pixels.
         resize: ``letterbox`` keeps the aspect ratio and pads, ``stretch`` fills the canvas.
         augment: Training augmentation.
         on_broken: What to do with a broken image or annotation: stop, or leave it out and say so.
         views: Number of fixed augmented views per image; None for a new view in every epoch.
+        repeat_threshold: A class that fewer than this share of the training images show is shown more often (LVIS,
+            arXiv 1908.03195); None shows every image once per epoch.
+        class_weights: Weights of the objects in the training by the name of their class, 1 for a class that is not
+            named; ``auto`` weighs by the inverse square root of the number of objects. None weighs all alike.
+        scales: Least and largest size of a training batch, relative to ``size``; None trains at ``size``.
         licence: Terms of the data; they go into the weight file and the bundle.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    format: Literal["coco"] = "coco"
+    format: Format = "coco"
     train: SplitConfig
     val: SplitConfig
     classes: tuple[str, ...] | None = None
+    names: Path | None = None
     size: tuple[int, int]
     resize: ResizeMode = "letterbox"
     augment: AugmentConfig = AugmentConfig()
     on_broken: OnBroken = "error"
     views: Annotated[int, Field(ge=1)] | None = None
+    repeat_threshold: Annotated[float, Field(gt=0, le=1)] | None = None
+    class_weights: Literal["auto"] | dict[str, float] | None = None
+    scales: tuple[float, float] | None = None
     licence: str = "unknown"
 
     @field_validator("size")
@@ -109,3 +142,82 @@ class DataConfig(BaseModel):
         if repeated:
             raise ValueError(f"classes are listed twice: {', '.join(repeated)}")
         return classes
+
+    @model_validator(mode="after")
+    def _format_has_what_it_needs(self) -> DataConfig:
+        parts = {"train.": self.train, "val.": self.val}
+        if problems := source_problems(self.format, parts, self.classes, self.names):
+            raise ValueError("; ".join(problems))
+        return self
+
+    @field_validator("class_weights", mode="before")
+    @classmethod
+    def _class_weights_are_numbers(cls, given: Any) -> Any:
+        """Say in one sentence what pydantic would say once for each form that is allowed."""
+        if given is None or given == "auto":
+            return given
+        if not isinstance(given, Mapping) or not all(_is_weight(*entry) for entry in given.items()):
+            raise ValueError("must be 'auto' or class names with weights above 0, as in {bolt: 2.0}")
+        return given
+
+    @model_validator(mode="after")
+    def _scales_hold_a_size(self) -> DataConfig:
+        if self.scales is None:
+            return self
+        if not 0 < self.scales[0] <= self.scales[1] <= MAX_SCALE:
+            raise ValueError(
+                f"scales must be two numbers, 0 < smallest <= largest <= {MAX_SCALE}, not {list(self.scales)}"
+            )
+        if not self.canvases:
+            raise ValueError(
+                f"scales leave no size to train at: no multiple of {SIZE_STEP} lies between {self.scales[0]} and "
+                f"{self.scales[1]} times {max(self.size)}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _mosaics_end_by_epochs(self) -> DataConfig:
+        if self.views is not None and self.augment.mosaic_epochs is not None:
+            raise ValueError("augment.mosaic_epochs cannot be used with views: fixed views come again in every epoch")
+        return self
+
+    @property
+    def canvases(self) -> tuple[tuple[int, int], ...]:
+        """Width and height of the canvases that training batches are drawn from.
+
+        The longer side runs through the multiples of `SIZE_STEP` within ``scales``; the other follows as closely as
+        multiples allow.
+        """
+        if self.scales is None:
+            return (self.size,)
+        longer = max(self.size)
+        smallest, largest = (scale * longer / SIZE_STEP for scale in self.scales)
+        steps = range(math.ceil(smallest - ROUNDING), math.floor(largest + ROUNDING) + 1)
+        return tuple((_scaled(self.size[0], n, longer), _scaled(self.size[1], n, longer)) for n in steps if n > 0)
+
+
+def source_problems(
+    format: Format, parts: Mapping[str, SplitConfig], classes: Sequence[str] | None, names: Path | None
+) -> list[str]:
+    """Return a sentence for each setting that a format lacks or cannot use; the keys of ``parts`` stand before them."""
+    problems = []
+    for part, split in parts.items():
+        if split.annotations is None and format != "yolo":
+            problems.append(f"{part}annotations is missing: the format {format} needs {ANNOTATIONS[format]}")
+        if split.list is not None and format == "coco":
+            problems.append(f"{part}list is not for the format coco, whose json file lists the images")
+    if names is not None and format != "yolo":
+        problems.append(f"names is for the format yolo; the annotations of the format {format} have the names in them")
+    if names is None and classes is None and format == "yolo":
+        problems.append("names is missing: the format yolo needs the data.yaml or classes.txt, or all names in classes")
+    return problems
+
+
+def _is_weight(name: Any, weight: Any) -> bool:
+    number = isinstance(weight, int | float) and not isinstance(weight, bool)
+    return isinstance(name, str) and number and 0 < weight < math.inf
+
+
+def _scaled(side: int, steps: int, longer: int) -> int:
+    """Return the multiple of `SIZE_STEP` nearest to a side when the longer side has ``steps`` of them."""
+    return SIZE_STEP * max(1, math.floor(side * steps / longer + 0.5))

@@ -1,7 +1,8 @@
-"""Images with boxes as the network sees them: views that are a pure function of (seed, view, index)."""
+"""Images with boxes as the network sees them: views that are a pure function of the seed and the draw."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,10 +13,11 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from limbeck.core.samples import Batch, Boxes2D, Frame
-from limbeck.data.augment import clip_boxes, draw_colour, draw_placement, place_boxes, render
+from limbeck.data.augment import View, draw_view, image_changed
 from limbeck.data.config import AugmentConfig
+from limbeck.data.mosaic import draw_mosaic
 from limbeck.data.records import BoxRecord
-from limbeck.errors import DataError
+from limbeck.data.views import Draw
 from limbeck.imaging import Fit, ResizeMode, fit_image, read_image
 
 
@@ -35,17 +37,18 @@ class Sample:
 
 
 class DetectionViews(Dataset[Sample]):
-    """Views of labelled images; ``views[view, index]`` depends on nothing but the seed and these two numbers.
+    """Views of labelled images; ``views[draw]`` depends on nothing but the seed and the draw.
 
     `Frame.fit` holds the place of the image without augmentation, also for an augmented view: it maps an answer for
     the plain image back to the original's pixels.
 
     Args:
         records: The images.
-        canvas_wh: Width and height of the network's input in pixels.
+        canvas_wh: Width and height of the network's input in pixels, where a draw says no other.
         resize: ``letterbox`` or ``stretch``.
         augment: Training augmentation; None for evaluation, where every view is the same.
         seed: Seed of the augmentation.
+        class_weights: (K,) weight of the objects of each class; None weighs all alike.
     """
 
     def __init__(
@@ -55,49 +58,43 @@ class DetectionViews(Dataset[Sample]):
         resize: ResizeMode,
         augment: AugmentConfig | None = None,
         seed: int = 0,
+        class_weights: NDArray[np.float32] | None = None,
     ) -> None:
         self.records = tuple(records)
         self.canvas_wh = canvas_wh
         self.resize = resize
         self.augment = augment
         self.seed = seed
+        self.class_weights = class_weights
 
     def __len__(self) -> int:
         return len(self.records)
 
-    def __getitem__(self, view_and_index: tuple[int, int]) -> Sample:
-        view, index = view_and_index
-        record = self.records[index]
-        if self.augment is None:
-            return self._plain(record)
-        return self._augmented(record, self.augment, np.random.default_rng([self.seed, view, index]))
+    def __getitem__(self, draw: Draw) -> Sample:
+        record = self.records[draw.index]
+        canvas_wh = draw.canvas_wh or self.canvas_wh
+        view = self._plain(record, canvas_wh) if self.augment is None else self._drawn(draw, canvas_wh, self.augment)
+        boxes = Boxes2D(
+            torch.from_numpy(view.boxes_xyxy),
+            torch.from_numpy(view.labels),
+            torch.from_numpy(view.ignore),
+            None if self.class_weights is None else torch.from_numpy(self.class_weights[view.labels]),
+        )
+        return Sample(view.pixels, boxes, Frame(record.id, record.path, Fit.of(record.size_wh, canvas_wh, self.resize)))
 
-    def _plain(self, record: BoxRecord) -> Sample:
-        pixels, fit = fit_image(read_image(record.path), self.canvas_wh, self.resize)
-        everything = np.ones(len(record.labels), dtype=np.bool_)
-        return _sample(record, pixels, fit.to_canvas(record.boxes_xyxy), everything, fit)
+    def _plain(self, record: BoxRecord, canvas_wh: tuple[int, int]) -> View:
+        pixels, fit = fit_image(read_image(record.path), canvas_wh, self.resize)
+        if fit.image_wh != record.size_wh:
+            raise image_changed(record, fit.image_wh)
+        image = torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
+        return View(image, fit.to_canvas(record.boxes_xyxy), record.labels, record.ignore)
 
-    def _augmented(self, record: BoxRecord, augment: AugmentConfig, generator: np.random.Generator) -> Sample:
-        image = read_image(record.path)
-        fit = Fit.of(image.size, self.canvas_wh, self.resize)
-        placement = draw_placement(augment, fit, generator)
-        pixels = render(image, self.canvas_wh, placement, draw_colour(augment, generator))
-        boxes_xyxy = place_boxes(record.boxes_xyxy, image.size, self.canvas_wh, placement)
-        clipped, keep = clip_boxes(boxes_xyxy, record.ignore, self.canvas_wh)
-        return _sample(record, pixels, clipped, keep, fit)
-
-
-def _sample(
-    record: BoxRecord, pixels: NDArray[np.uint8], boxes_xyxy: NDArray[np.float32], keep: NDArray[np.bool_], fit: Fit
-) -> Sample:
-    if fit.image_wh != record.size_wh:
-        sizes = f"it has {fit.image_wh} pixels instead of {record.size_wh}"
-        raise DataError("An image changed after it was checked:", [f"{record.path}: {sizes}"])
-    boxes = Boxes2D(
-        torch.from_numpy(boxes_xyxy[keep]), torch.from_numpy(record.labels[keep]), torch.from_numpy(record.ignore[keep])
-    )
-    image = torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
-    return Sample(image, boxes, Frame(record.id, record.path, fit))
+    def _drawn(self, draw: Draw, canvas_wh: tuple[int, int], augment: AugmentConfig) -> View:
+        generator = np.random.default_rng([self.seed, draw.view, draw.index, draw.repeat])
+        mosaics_end = math.inf if augment.mosaic_epochs is None else augment.mosaic_epochs
+        if draw.view < mosaics_end and generator.random() < augment.mosaic:
+            return draw_mosaic(self.records, draw.index, canvas_wh, self.resize, augment, generator)
+        return draw_view(self.records[draw.index], canvas_wh, self.resize, augment, generator)
 
 
 def collate(samples: Sequence[Sample]) -> Batch[Boxes2D]:

@@ -1,4 +1,4 @@
-"""What a reader returns for one image: where it is and what is labelled on it, with nothing decoded yet."""
+"""What a reader returns: for each image where it is and what is labelled on it, with nothing decoded yet."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class BoxRecord:
     """An image with labelled boxes.
 
     Attributes:
-        id: Identifier in the data set (the COCO image id).
+        id: Identifier in the data set: the COCO image id, or the file name in the formats that have no ids.
         path: The image file.
         size_wh: Width and height in pixels, upright (after the file's EXIF rotation).
         boxes_xyxy: (M,4) in pixels of the image, inside it.
@@ -28,3 +28,20 @@ class BoxRecord:
     boxes_xyxy: NDArray[np.float32]
     labels: NDArray[np.int64]
     ignore: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class BoxData:
+    """One part of a data set that was read and found sound.
+
+    Attributes:
+        records: One per image, in the order of the data set; images without boxes are kept.
+        classes: Class names; a label is an index into them.
+        category_ids: The COCO category id of each class: the file's own, or 1 to K in the formats that have none.
+        skipped: One sentence for each image, annotation or class that was left out.
+    """
+
+    records: tuple[BoxRecord, ...]
+    classes: tuple[str, ...]
+    category_ids: tuple[int, ...]
+    skipped: tuple[str, ...]

@@ -2,21 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from limbeck.data.sampling import epoch_length, resample
 from limbeck.errors import DataError
 
 SampleT = TypeVar("SampleT")
 BatchT = TypeVar("BatchT")
 
 
-class ViewSampler(Sampler[list[tuple[int, int]]]):
-    """Draws the batches of (view, index) of one epoch; see `ViewLoader` for the arguments.
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """One sample to be loaded: which view of which image.
+
+    Attributes:
+        view: Number of the view: the epoch, or one of the fixed views.
+        index: Number of the image.
+        repeat: How often the image came before in the same epoch; each time it is another view.
+        canvas_wh: Width and height of the batch's canvas; None for that of the data set.
+    """
+
+    view: int
+    index: int
+    repeat: int = 0
+    canvas_wh: tuple[int, int] | None = None
+
+
+class ViewSampler(Sampler[list[Draw]]):
+    """Draws the batches of one epoch; see `ViewLoader` for the arguments.
 
     Attributes:
         epoch: The epoch whose batches come next.
@@ -35,8 +55,10 @@ class ViewSampler(Sampler[list[tuple[int, int]]]):
         views: int | None,
         rank: int,
         world_size: int,
+        repeats: NDArray[np.float64] | None,
+        canvases: Sequence[tuple[int, int]] | None,
     ) -> None:
-        self.size = size
+        self.size = size if repeats is None else epoch_length(repeats)
         self.batch_size = batch_size
         self.seed = seed
         self.shuffle = shuffle
@@ -44,6 +66,8 @@ class ViewSampler(Sampler[list[tuple[int, int]]]):
         self.views = views
         self.rank = rank
         self.world_size = world_size
+        self.repeats = repeats
+        self.canvases = canvases
         self.epoch = 0
         self.start = 0
         self.consumed = 0
@@ -66,18 +90,39 @@ class ViewSampler(Sampler[list[tuple[int, int]]]):
     def _padded_size(self) -> int:
         return self.size + (-self.size % self.world_size if self.shuffle else 0)
 
-    def _indices(self) -> list[int]:
-        order = np.arange(self.size)
-        if self.shuffle:
-            order = np.random.default_rng([self.seed, self.epoch]).permutation(self.size)
-        padded = np.resize(order, self._padded_size)
-        return [int(index) for index in padded[self.rank :: self.world_size]]
-
-    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+    def __iter__(self) -> Iterator[list[Draw]]:
+        generator = np.random.default_rng([self.seed, self.epoch])
+        indices = np.resize(self._order(generator), self._padded_size)
+        mine = slice(self.rank, None, self.world_size)
+        samples = list(zip(indices[mine].tolist(), earlier_equals(indices)[mine].tolist(), strict=True))
         view = self.epoch if self.views is None else self.epoch % self.views
-        items = [(view, index) for index in self._indices()]
-        starts = range(self.start * self.batch_size, self.batches_per_epoch * self.batch_size, self.batch_size)
-        return iter([items[start : start + self.batch_size] for start in starts])
+        size = self.batch_size
+        batches = [
+            [Draw(view, index, repeat, canvas_wh) for index, repeat in samples[number * size : (number + 1) * size]]
+            for number, canvas_wh in enumerate(self._canvases(generator))
+        ]
+        return iter(batches[self.start :])
+
+    def _order(self, generator: np.random.Generator) -> NDArray[np.int64]:
+        """Return the images of the epoch for all processes together."""
+        if self.repeats is not None:
+            return resample(self.repeats, generator)
+        return generator.permutation(self.size) if self.shuffle else np.arange(self.size)
+
+    def _canvases(self, generator: np.random.Generator) -> list[tuple[int, int] | None]:
+        """Return the canvas of every batch of the epoch, the same in all processes."""
+        if self.canvases is None:
+            return [None] * self.batches_per_epoch
+        return [self.canvases[n] for n in generator.integers(len(self.canvases), size=self.batches_per_epoch)]
+
+
+def earlier_equals(values: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return for every value (M,) how many of those before it are equal to it, (M,)."""
+    by_value = np.argsort(values, kind="stable")
+    ordered = values[by_value]
+    count = np.empty_like(by_value)
+    count[by_value] = np.arange(len(values)) - np.searchsorted(ordered, ordered)
+    return count
 
 
 class _Failure(NamedTuple):
@@ -87,15 +132,15 @@ class _Failure(NamedTuple):
 
 
 class _Batches(Dataset[Any]):
-    """Gives a whole batch for a list of (view, index)."""
+    """Gives a whole batch for a list of draws."""
 
     def __init__(self, dataset: Dataset[Any], collate: Callable[[list[Any]], Any]) -> None:
         self.dataset = dataset
         self.collate = collate
 
-    def __getitem__(self, items: list[tuple[int, int]]) -> Any:
+    def __getitem__(self, draws: list[Draw]) -> Any:
         try:
-            return self.collate([self.dataset[item] for item in items])
+            return self.collate([self.dataset[draw] for draw in draws])
         except DataError as error:
             return _Failure(error.problems)
 
@@ -106,14 +151,14 @@ class ViewLoader(Generic[SampleT, BatchT]):
     Workers that outlive their epoch (torch's ``persistent_workers``) end when Python's garbage collector finds them,
     which takes many seconds where a later loader has forked in the meantime.
 
-    Every epoch has its own order, drawn from (seed, epoch), and its own view, so the batches do not depend on the
-    number of workers. `state_dict` counts the batches handed out, not those a worker has prepared: a loader that loads
-    it goes on with the very next batch. Lightning saves and restores it with its checkpoints, calls
+    Every epoch has its own order and canvases, drawn from (seed, epoch), and its own view, so the batches do not depend
+    on the number of workers. `state_dict` counts the batches handed out, not those a worker has prepared: a loader that
+    loads it goes on with the very next batch. Lightning saves and restores it with its checkpoints, calls
     ``sampler.set_epoch``, and takes an iterator before both, which is why the iterator looks at them only when the
     first batch is asked for.
 
     Args:
-        dataset: Gives a sample for a pair (view, index).
+        dataset: Gives a sample for a `Draw`.
         batch_size: Samples per batch and process.
         collate: Makes a batch of samples.
         seed: Seed of the order.
@@ -124,6 +169,8 @@ class ViewLoader(Generic[SampleT, BatchT]):
         views: Number of fixed views per sample, ``view = epoch mod views``; None for a new view in every epoch.
         rank: Number of this process.
         world_size: Number of processes; each takes every ``world_size``-th sample of the common order.
+        repeats: (I,) how often each image is shown per epoch on average, in random order; None for once.
+        canvases: Width and height of the canvases that the batches are drawn from; None for that of the data set.
     """
 
     def __init__(
@@ -139,6 +186,8 @@ class ViewLoader(Generic[SampleT, BatchT]):
         views: int | None = None,
         rank: int = 0,
         world_size: int = 1,
+        repeats: NDArray[np.float64] | None = None,
+        canvases: Sequence[tuple[int, int]] | None = None,
     ) -> None:
         self.dataset = dataset
         self.sampler = ViewSampler(
@@ -150,6 +199,8 @@ class ViewLoader(Generic[SampleT, BatchT]):
             views=views,
             rank=rank,
             world_size=world_size,
+            repeats=repeats,
+            canvases=canvases,
         )
         self.batch_sampler = self.sampler
         self._loader: DataLoader[BatchT | _Failure] = DataLoader(

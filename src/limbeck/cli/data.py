@@ -1,0 +1,118 @@
+"""Commands on data sets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from limbeck.errors import LimbeckError
+
+app = typer.Typer(no_args_is_help=True, help="Look at data sets and convert them.")
+out = Console(highlight=False)
+
+Overrides = Annotated[
+    list[str] | None, typer.Argument(help="Settings to change, as key.sub=value.", show_default=False)
+]
+FormatName = Literal["coco", "voc", "yolo"]
+
+
+def say(text: str) -> None:
+    """Print a line as it is."""
+    out.print(escape(text), soft_wrap=True)
+
+
+def _instead(name: str, help: str) -> Any:
+    """Return an option that stands instead of a run file."""
+    return typer.Option(name, help=help, show_default=False, rich_help_panel="Instead of a run file")
+
+
+@app.command()
+def convert(
+    to: Annotated[FormatName, typer.Option("--to", help="The format to write.", show_default=False)],
+    out_dir: Annotated[Path, typer.Option("--out", help="The folder to write.", show_default=False)],
+    run_file: Annotated[
+        Path | None, typer.Argument(help="A run file, whose section `data` is converted.", show_default=False)
+    ] = None,
+    overrides: Overrides = None,
+    files: Annotated[
+        Literal["copy", "link", "none"], typer.Option(help="Copy the images, link them, or leave them where they are.")
+    ] = "copy",
+    drop_ignore: Annotated[
+        bool, typer.Option("--drop-ignore", help="Leave out ignore regions, which yolo does not have.")
+    ] = False,
+    drop_duplicates: Annotated[
+        bool, typer.Option("--drop-duplicates", help="Leave out boxes that stand twice, which yolo refuses.")
+    ] = False,
+    source: Annotated[FormatName | None, _instead("--from", "The format to read.")] = None,
+    images: Annotated[Path | None, _instead("--images", "The folder of the images.")] = None,
+    annotations: Annotated[
+        Path | None, _instead("--annotations", "The json file, or the folder of xml or txt files.")
+    ] = None,
+    listed: Annotated[Path | None, _instead("--list", "A text file that names the images.")] = None,
+    names: Annotated[Path | None, _instead("--names", "The data.yaml or classes.txt of yolo.")] = None,
+    classes: Annotated[list[str] | None, _instead("--class", "A class; repeat it for each, in their order.")] = None,
+    skip_broken: Annotated[
+        bool, _instead("--skip-broken", "Leave out what is broken, as data.on_broken: skip does.")
+    ] = False,
+    part: Annotated[Literal["train", "val"], _instead("--part", "What it is; train if not given.")] = "train",
+) -> None:
+    """Write a data set in another format, and print the settings that read it.
+
+    Boxes, classes and ignore regions are carried over exactly; masks, key points and other fields are not. The source
+    stays as it is.
+
+    Example: `limbeck data convert run.yaml --to yolo --out wagons-yolo`
+
+    Example: `limbeck data convert --from voc --images JPEGImages --annotations Annotations --to coco --out wagons`
+    """
+    from limbeck.config import load_config
+    from limbeck.data.config import SplitConfig
+    from limbeck.data.convert import convert as write
+    from limbeck.data.convert import read_part, read_parts
+    from limbeck.run_file import write_settings
+
+    given: dict[str, object] = {"--from": source, "--images": images, "--annotations": annotations, "--list": listed}
+    given |= {"--names": names, "--class": classes, "--skip-broken": skip_broken}
+    if run_file is not None:
+        if both := [option for option, value in given.items() if value]:
+            raise LimbeckError(f"Give either a run file or {' '.join(both)}, not both.")
+        parts = read_parts(load_config(run_file, overrides or ()).data)
+    elif source is None or images is None:
+        raise LimbeckError("Give a run file, or say with --from and --images what to convert.")
+    else:
+        split = SplitConfig(images=images, annotations=annotations, list=listed)
+        parts = [read_part(part, split, source, classes or None, "skip" if skip_broken else "error", names=names)]
+    done = write(parts, to, out_dir, files=files, drop_ignore=drop_ignore, drop_duplicates=drop_duplicates)
+    for note in done.notes:
+        say(note)
+    count = sum(len(part.data.records) for part in parts)
+    say(f"{out_dir} was read back: {count} images, all labels the same. Settings that read it:\n")
+    say(write_settings({"data": done.settings}).rstrip())
+
+
+@app.command()
+def check(
+    run_file: Annotated[
+        Path, typer.Argument(help="The run file (YAML), whose section `data` is looked at.", show_default=False)
+    ],
+    overrides: Overrides = None,
+    to: Annotated[
+        Path | None, typer.Option("--out", help="Write samples (sheet.png) and all numbers (check.json) here.")
+    ] = None,
+) -> None:
+    """Decode every image, list all problems, and say what the data holds and what it holds twice.
+
+    Ends with exit code 2 if there are problems.
+
+    Example: `limbeck data check run.yaml --out checked`
+    """
+    from limbeck.cli.data_check import check_data
+    from limbeck.config import load_config
+
+    config = load_config(run_file, overrides or ())
+    if check_data(config.data, out, to=to, seed=config.seed).problems:
+        raise typer.Exit(LimbeckError.exit_code)

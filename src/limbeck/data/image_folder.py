@@ -1,0 +1,140 @@
+"""Which images belong to a part of a data set, in the formats whose annotations lie in one file per image."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path, PurePosixPath
+
+from limbeck.data.checks import TITLE, read_text
+from limbeck.data.config import ANNOTATIONS, Format, SplitConfig
+from limbeck.errors import DataError
+from limbeck.imaging import IMAGE_SUFFIXES
+
+
+def files_in(folder: Path, suffixes: Collection[str]) -> list[str]:
+    """Return the files of a folder and of those in it, by the ending in lower case, hidden ones left aside.
+
+    Returns:
+        Names relative to the folder with ``/`` between the parts, sorted.
+    """
+    found = []
+    for place, folders, names in os.walk(folder, followlinks=True):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        inside = Path(place).relative_to(folder)
+        found += [
+            (inside / name).as_posix()
+            for name in names
+            if os.path.splitext(name)[1].lower() in suffixes and not name.startswith(".")
+        ]
+    return sorted(found)
+
+
+def without_suffix(name: str) -> str:
+    """Return the name by which an image and its annotation know each other."""
+    return str(PurePosixPath(name).with_suffix(""))
+
+
+def check_annotation_folder(folder: Path, format: Format) -> None:
+    """Refuse annotations that are no folder.
+
+    Raises:
+        DataError: There is no folder.
+    """
+    if folder.is_dir():
+        return
+    if folder.exists():
+        hint = "set data.format to 'coco' for a json file" if folder.suffix.lower() == ".json" else None
+        raise DataError(TITLE, [f"{folder}: a file, but the format {format} needs {ANNOTATIONS[format]}"], hint)
+    raise DataError(TITLE, [f"{folder}: the folder of annotations does not exist"])
+
+
+def pair_files(
+    split: SplitConfig, annotations: Path, suffix: str, broken: list[str], others: Collection[str] = ()
+) -> list[tuple[str, Path | None]]:
+    """Find the images of a part and the annotation file of each, which has the same name but for its ending.
+
+    Args:
+        split: Where the images are.
+        annotations: The folder of the annotation files.
+        suffix: Ending of the annotation files.
+        broken: Gets one sentence for each image, file and line of the list that has no partner or more than one.
+        others: Names of files with this ending that are no annotations.
+
+    Returns:
+        File name relative to the folder of images and annotation file (None where there is none) of every image, in
+        order of the list, else of the names.
+
+    Raises:
+        DataError: There is no folder, no list or no image.
+    """
+    images = _image_files(split.images)
+    files = {without_suffix(name): annotations / name for name in files_in(annotations, {suffix})}
+    if split.list is None:
+        stems = {without_suffix(name) for name in images}
+        orphans = [file for stem, file in files.items() if stem not in stems and file.name not in others]
+        broken += [f"{file}: there is no image of this name in {split.images}" for file in orphans]
+    else:
+        images = _listed(split.list, split.images, images, broken)
+    by_stem = _by_stem(images)
+    for same in by_stem.values():
+        if len(same) > 1:
+            what = "differ in their endings only, so that their annotations would be one file"
+            broken.append(f"{split.images}: {_quoted(same)} {what}")
+    return [(same[0], files.get(stem)) for stem, same in by_stem.items() if len(same) == 1]
+
+
+def _image_files(folder: Path) -> list[str]:
+    if folder.is_file():
+        what = "a file, but 'images' is a folder; a text file that names the images goes into 'list'"
+        raise DataError(TITLE, [f"{folder}: {what}"])
+    if not folder.is_dir():
+        raise DataError(TITLE, [f"{folder}: the folder of images does not exist"])
+    names = files_in(folder, IMAGE_SUFFIXES)
+    if not names:
+        endings = ", ".join(sorted(IMAGE_SUFFIXES))
+        raise DataError(TITLE, [f"{folder}: the folder has no image in it; looked for {endings}"])
+    return names
+
+
+def _by_stem(names: Sequence[str]) -> Mapping[str, list[str]]:
+    found: defaultdict[str, list[str]] = defaultdict(list)
+    for name in names:
+        found[without_suffix(name)].append(name)
+    return found
+
+
+def _quoted(names: Sequence[str]) -> str:
+    return " and ".join(f"'{name}'" for name in names)
+
+
+def _listed(where: Path, folder: Path, names: Sequence[str], broken: list[str]) -> list[str]:
+    by_name = {name: [name] for name in names}
+    known = {**_by_stem(names), **by_name}  # a name with its ending stands for itself only
+    lines: dict[str, int] = {}
+    for number, line in enumerate(read_text(where).splitlines(), start=1):
+        if not line.strip():
+            continue
+        place, entry = f"{where}: line {number}:", line.strip()
+        found = _look_up(entry, where, folder, known)
+        if not found:
+            broken.append(f"{place} {folder} has no image '{entry}'")
+        elif len(found) > 1:
+            broken.append(f"{place} '{entry}' may be {_quoted(found)}")
+        elif found[0] in lines:
+            broken.append(f"{place} '{entry}' stands in line {lines[found[0]]} already")
+        else:
+            lines[found[0]] = number
+    return list(lines)
+
+
+def _look_up(entry: str, where: Path, folder: Path, known: Mapping[str, Sequence[str]]) -> Sequence[str]:
+    """Find a listed image. The path may begin at the image folder, at the list's folder, or where we are."""
+    if entry in known:
+        return known[entry]
+    for base in (folder, where.parent, Path()):
+        name = Path(os.path.relpath(base / entry, folder)).as_posix()
+        if name in known:
+            return known[name]
+    return ()
