@@ -1,7 +1,7 @@
 """From a name in a run file to a class: a file in ``limbeck/models`` or ``limbeck/methods``, or a dotted path.
 
-There is no registry: a new method is one new file. ``package.module:Class`` finds a class outside limbeck. Where a model
-is asked for, the name may also be that of a preset, a file of model settings in ``limbeck/presets``.
+There is no registry: a new method is one new file. ``package.module:Class`` finds a class outside limbeck. The name of
+a model may also be that of a preset, a file of model settings in ``limbeck/presets``.
 """
 
 from __future__ import annotations

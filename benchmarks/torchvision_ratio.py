@@ -1,20 +1,25 @@
-"""RetinaNet-R18-FPN: ours against torchvision's, training step and eager inference at 320 px, in one run.
+"""Our detectors against torchvision's, ResNet-18 and FPN: training step and eager inference at 320 px, in one run.
 
-python benchmarks/retinanet_vs_torchvision.py
+python benchmarks/torchvision_ratio.py              # both, a file of results each
+python benchmarks/torchvision_ratio.py fcos         # one of them
 """
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Callable
 
 import torch
 from scene import scene
 from timing import medians, save
-from torchvision.models.detection import RetinaNet as TorchvisionRetinaNet
+from torch import nn
+from torchvision.models import detection
 from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
 from torchvision.ops.feature_pyramid_network import LastLevelP6P7
 
 from limbeck.config import TrainConfig
+from limbeck.core.dense2d import Postprocess
+from limbeck.core.model import Model
 from limbeck.core.samples import Batch, Boxes2D
 from limbeck.lookup import model_config
 from limbeck.training.fit import seeded_model
@@ -22,19 +27,36 @@ from limbeck.training.module import Distillation
 from limbeck.training.precision import resolve_precision
 
 SIDE, NUM_CLASSES, BATCH = 320, 80, 8
+THEIRS: dict[str, Callable[..., nn.Module]] = {"retinanet": detection.RetinaNet, "fcos": detection.FCOS}
 
 
-def theirs() -> TorchvisionRetinaNet:
-    """Return torchvision's detector with a ResNet-18, random weights, all layers trained."""
+def theirs(detector: str) -> nn.Module:
+    """Return torchvision's detector with random weights, all layers trained, and our settings of the last step."""
     backbone = resnet_fpn_backbone(
         backbone_name="resnet18",
         weights=None,
-        norm_layer=torch.nn.BatchNorm2d,
+        norm_layer=nn.BatchNorm2d,
         trainable_layers=5,
         returned_layers=[2, 3, 4],
         extra_blocks=LastLevelP6P7(256, 256),
     )
-    return TorchvisionRetinaNet(backbone, NUM_CLASSES, min_size=SIDE, max_size=SIDE)
+    ours = Postprocess()
+    return THEIRS[detector](
+        backbone,
+        NUM_CLASSES,
+        min_size=SIDE,
+        max_size=SIDE,
+        score_thresh=ours.score_threshold,
+        nms_thresh=ours.nms_iou,
+        topk_candidates=ours.pre_nms,
+        detections_per_img=ours.max_detections,
+    )
+
+
+def our_model(detector: str) -> Model:
+    """Return our detector with random weights and its default settings."""
+    settings = model_config({"model": detector, "backbone": "resnet18"})
+    return seeded_model(settings, tuple(f"class {k}" for k in range(NUM_CLASSES)), 0)
 
 
 def their_inputs(batch: Batch[Boxes2D]) -> tuple[list[torch.Tensor], list[dict[str, torch.Tensor]]]:
@@ -43,9 +65,9 @@ def their_inputs(batch: Batch[Boxes2D]) -> tuple[list[torch.Tensor], list[dict[s
     return images, [{"boxes": target.boxes_xyxy, "labels": target.labels} for target in batch.targets]
 
 
-def their_step(batch: Batch[Boxes2D]) -> Callable[[], None]:
+def their_step(detector: str, batch: Batch[Boxes2D]) -> Callable[[], None]:
     """One training step of torchvision's detector, AdamW as ours."""
-    model = theirs().train()
+    model = theirs(detector).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True)
     images, targets = their_inputs(batch)
 
@@ -57,11 +79,9 @@ def their_step(batch: Batch[Boxes2D]) -> Callable[[], None]:
     return step
 
 
-def our_step(batch: Batch[Boxes2D], precision: str) -> Callable[[], None]:
+def our_step(detector: str, batch: Batch[Boxes2D], precision: str) -> Callable[[], None]:
     """One training step of our detector."""
-    settings = model_config({"model": "retinanet", "backbone": "resnet18"})
-    student = seeded_model(settings, tuple(f"class {k}" for k in range(NUM_CLASSES)), 0).train()
-    module = Distillation(student, [], None, TrainConfig(), seed=0, total_steps=1000)
+    module = Distillation(our_model(detector).train(), [], None, TrainConfig(), seed=0, total_steps=1000)
     optimizer = module.configure_optimizers()["optimizer"]
 
     def step() -> None:
@@ -74,9 +94,9 @@ def our_step(batch: Batch[Boxes2D], precision: str) -> Callable[[], None]:
     return step
 
 
-def their_inference(batch: Batch[Boxes2D]) -> Callable[[], None]:
+def their_inference(detector: str, batch: Batch[Boxes2D]) -> Callable[[], None]:
     """Inference of torchvision's detector."""
-    model = theirs().eval()
+    model = theirs(detector).eval()
     images, _ = their_inputs(batch)
 
     def infer() -> None:
@@ -86,11 +106,9 @@ def their_inference(batch: Batch[Boxes2D]) -> Callable[[], None]:
     return infer
 
 
-def our_inference(batch: Batch[Boxes2D], precision: str) -> Callable[[], None]:
+def our_inference(detector: str, batch: Batch[Boxes2D], precision: str) -> Callable[[], None]:
     """Inference of our detector, from pixels to boxes in the original image."""
-    settings = model_config({"model": "retinanet", "backbone": "resnet18"})
-    model = seeded_model(settings, tuple(f"class {k}" for k in range(NUM_CLASSES)), 0).eval()
-    model.to(memory_format=torch.channels_last)
+    model = our_model(detector).eval().to(memory_format=torch.channels_last)
 
     def infer() -> None:
         with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
@@ -99,8 +117,8 @@ def our_inference(batch: Batch[Boxes2D], precision: str) -> Callable[[], None]:
     return infer
 
 
-def main() -> None:
-    """Measure."""
+def measure(detector: str, rounds: int) -> None:
+    """Measure one detector and write its results."""
     default = resolve_precision("auto")
     rows = []
     for what, size, their, our in (
@@ -109,10 +127,12 @@ def main() -> None:
         ("inference", BATCH, their_inference, our_inference),
     ):
         batch = scene(size, SIDE, NUM_CLASSES)
-        seconds = medians(
-            {"torchvision": their(batch), "limbeck_fp32": our(batch, "fp32"), "limbeck_default": our(batch, default)},
-            rounds=9,
-        )
+        candidates = {
+            "torchvision": their(detector, batch),
+            "limbeck_fp32": our(detector, batch, "fp32"),
+            "limbeck_default": our(detector, batch, default),
+        }
+        seconds = medians(candidates, rounds)
         rows.append(
             {
                 "what": what,
@@ -123,7 +143,17 @@ def main() -> None:
                 "default_ratio": round(seconds["limbeck_default"] / seconds["torchvision"], 3),
             }
         )
-    save("retinanet_vs_torchvision", rows, "python benchmarks/retinanet_vs_torchvision.py")
+    save(f"{detector}_vs_torchvision", rows, f"python benchmarks/torchvision_ratio.py {detector}")
+
+
+def main() -> None:
+    """Measure the detectors that the command line names."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("detectors", nargs="*", choices=list(THEIRS), help="both if none is named")
+    parser.add_argument("--rounds", type=int, default=9)
+    arguments = parser.parse_args()
+    for detector in arguments.detectors or THEIRS:
+        measure(detector, arguments.rounds)
 
 
 if __name__ == "__main__":
