@@ -1,0 +1,94 @@
+"""The doctor: looks at everything that can be looked at in seconds, before hours are spent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import chain
+from typing import Any
+
+import torch
+
+from limbeck.config import RunConfig, taught
+from limbeck.core.method import Method, TapPaths
+from limbeck.core.model import Model
+from limbeck.errors import ConfigError, LimbeckError
+from limbeck.taps import tap_shapes
+from limbeck.tasks import Detection2DTask
+from limbeck.training.doctor.data import label_findings, leak_findings
+from limbeck.training.doctor.findings import Finding, failures
+from limbeck.training.doctor.step import step_findings
+from limbeck.training.doctor.teacher import class_finding, score_findings, teacher_of
+from limbeck.training.doctor.trial import Trial
+from limbeck.training.fit import build_methods, seeded_model
+from limbeck.training.module import Distillation
+from limbeck.training.teacher import FrozenTeacher
+
+AnyModel = Model[Any, Any, Any, Any]
+FIT = "fit of teacher, student and methods"
+
+
+def examine(config: RunConfig, task: Detection2DTask, device: torch.device | str = "cpu") -> Iterator[Finding]:
+    """Yield a finding per check, most basic first; stops after the first failure that hides the rest.
+
+    Args:
+        config: The run.
+        task: Its data, already read and checked.
+        device: Where the training will run.
+    """
+    for finding in chain(label_findings(task), leak_findings(task)):
+        yield finding
+        if finding.check == "data" and finding.status == "fail":
+            return
+    try:
+        teacher = teacher_of(config, task)
+    except LimbeckError as error:
+        yield from failures("teacher", error)
+        return
+    if teacher is not None and config.teacher_checkpoint is None:
+        yield Finding("ok", "teacher", "none is given: it is trained first, and an untrained one stands in for it here")
+    elif teacher is not None:
+        classes = class_finding(teacher, task)
+        yield classes
+        if classes.status == "fail":
+            return
+        yield from score_findings(teacher, task, device)
+    student = seeded_model(config.student, task.classes, config.seed)
+    yield from _training_findings(config, task, student, teacher, torch.device(device))
+
+
+def _training_findings(
+    config: RunConfig, task: Detection2DTask, student: AnyModel, teacher: AnyModel | None, device: torch.device
+) -> Iterator[Finding]:
+    try:
+        methods = build_methods(config.methods, student, teacher, task.val_loader(1), config.seed)
+        yield from _chosen(config, task, student, teacher, methods)
+    except LimbeckError as error:
+        yield from failures("taps" if isinstance(error, ConfigError) else FIT, error)
+        return
+    names = [settings.name for settings in config.methods]
+    stand_in = taught(config.methods) if config.teacher_checkpoint is None else []
+    frozen = FrozenTeacher(teacher) if teacher else None
+    module = Distillation(student.train(), methods, frozen, config.train, seed=config.seed, total_steps=1)
+    try:
+        trial = Trial(module.to(device), names, task, config.train, device, config.seed)
+        yield from step_findings(trial, judged={f"the method {name}" for name in names if name not in stand_in})
+    except LimbeckError as error:
+        yield from failures("training step" if isinstance(error, ConfigError) else FIT, error)
+
+
+def _chosen(
+    config: RunConfig,
+    task: Detection2DTask,
+    student: AnyModel,
+    teacher: AnyModel | None,
+    methods: list[Method[Any, Any, Any]],
+) -> Iterator[Finding]:
+    """Yield the shapes of the taps, and what the methods chose for this pair of models."""
+    taps = TapPaths.union(method.taps for method in methods)
+    for owner, model, paths in (("student", student, taps.student), ("teacher", teacher, taps.teacher)):
+        if model is not None and paths:
+            shapes = tap_shapes(model, paths, next(iter(task.val_loader(1))), owner)
+            text = ", ".join(f"{path} gives {' x '.join(map(str, shape))}" for path, shape in shapes.items())
+            yield Finding("ok", f"taps of the {owner}", text)
+    for settings, method in zip(config.methods, methods, strict=True):
+        yield from (Finding("ok", f"method {settings.name}", sentence) for sentence in method.describe())
