@@ -171,3 +171,26 @@ def finished_run(make_run, tmp_path_factory):
     config, said = load_config(run_file), []
     outcome = distill(config, said.append)
     return SimpleNamespace(run_file=run_file, config=config, outcome=outcome, said=said, folder=outcome.folder)
+
+
+@pytest.fixture(scope="session")
+def finished_comparison(make_run, tmp_path_factory):
+    """A tiny comparison of two rows with two seeds that was run; tests read its folder and must not change it."""
+    from types import SimpleNamespace
+
+    import yaml
+
+    from limbeck.comparison.config import load_comparison
+    from limbeck.comparison.run import compare
+    from limbeck.deploy.runtime.latency import Latency
+
+    folder = tmp_path_factory.mktemp("compared") / "data"
+    run_file = make_run(folder)
+    settings = {"name": "methods", "run": run_file.name, "seeds": [0, 1], "methods": {"bckd": ["bckd"], "ld": ["ld"]}}
+    path = folder / "comparison.yaml"
+    path.write_text(yaml.safe_dump(settings, sort_keys=False))
+    config, said = load_comparison(path, ["train.epochs=2", "train.eval_every=1"]), []
+    with pytest.MonkeyPatch.context() as patch:  # the timing would take as long as the training
+        patch.setattr("limbeck.evaluation.torch_latency", lambda *args: Latency(p50=1.0, p95=2.0, p99=3.0, runs=1))
+        outcome = compare(config, said.append)
+    return SimpleNamespace(file=path, config=config, outcome=outcome, said=said, folder=outcome.folder)

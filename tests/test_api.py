@@ -5,7 +5,17 @@ import pytest
 
 import limbeck
 
-NAMES = ["Detector", "Outcome", "RunConfig", "distill", "load_config"]
+NAMES = [
+    "ComparisonConfig",
+    "ComparisonOutcome",
+    "Detector",
+    "Outcome",
+    "RunConfig",
+    "compare",
+    "distill",
+    "load_comparison",
+    "load_config",
+]
 
 
 def test_the_public_names_are_these():

@@ -6,6 +6,7 @@ import pytest
 import torch
 import yaml
 
+from limbeck.comparison.config import load_comparison
 from limbeck.config import dump_config, load_config
 from limbeck.tasks import Detection2DTask
 from limbeck.training.fit import build_methods, seeded_model
@@ -13,6 +14,7 @@ from limbeck.training.module import Distillation
 from limbeck.training.teacher import FrozenTeacher
 
 CONFIGS = sorted((Path(__file__).parent.parent / "configs").glob("*/*.yaml"))
+COMPARISONS = sorted((Path(__file__).parent.parent / "configs").glob("*/compare/*.yaml"))
 SMALL = ["data.size=[64, 64]", "train.batch_size=2", "train.workers=0", "train.precision=fp32"]
 
 
@@ -32,6 +34,15 @@ def keys_of(settings):
 
 def test_there_are_configs():
     assert len(CONFIGS) >= 4
+    assert COMPARISONS
+
+
+@pytest.mark.parametrize("path", COMPARISONS, ids=lambda path: path.stem)
+def test_a_comparison_is_named_after_its_file_and_compares_on_a_config(path):
+    config = load_comparison(path)
+    assert config.name == path.stem
+    assert config.run.task == path.parent.parent.name
+    assert config.run.name in {run_file.stem for run_file in CONFIGS}
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
@@ -49,7 +60,7 @@ def test_a_config_can_be_trained(path):
     task = Detection2DTask.load(config.data)
     student = seeded_model(config.student, task.classes, config.seed)
     teacher = seeded_model(config.teacher, task.classes, config.seed + 1) if config.uses_teacher else None
-    methods = build_methods(config.methods, student.spec, teacher.spec if teacher else None)
+    methods = build_methods(config.methods, student, teacher, task.val_loader(1))
     holder = FrozenTeacher(teacher) if teacher else None
     module = Distillation(student.train(), methods, holder, config.train, seed=config.seed, total_steps=1)
     batch = next(iter(task.train_loader(config.train.batch_size, seed=0, workers=0)))

@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from limbeck.comparison.config import ComparisonConfig
 from limbeck.config import ExportConfig, RunConfig, TrainConfig
 from limbeck.data.config import AugmentConfig, DataConfig, SplitConfig
 
@@ -11,6 +12,7 @@ PAGES = {
     "docs/config.md": [RunConfig, TrainConfig],
     "docs/data.md": [DataConfig, SplitConfig, AugmentConfig],
     "docs/export.md": [ExportConfig],
+    "docs/compare.md": [ComparisonConfig],
 }
 LINK = re.compile(r"\]\((?!https?://|#|mailto:)([^)#\s]+)[^)]*\)")
 

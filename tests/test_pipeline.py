@@ -7,6 +7,7 @@ from limbeck.config import RunConfig, load_config
 from limbeck.errors import CheckpointError, ConfigError, DataError, DoctorError, IncompatibleError, RunFolderError
 from limbeck.pipeline import Run, distill, export_weights
 from limbeck.tasks import Detection2DTask
+from limbeck.weights import read_info
 
 STEPS = ["doctor", "teacher", "control", "student", "evaluation", "export", "report"]
 
@@ -98,7 +99,7 @@ def test_a_run_that_failed_goes_on_where_it_failed(run_file, no_export, monkeypa
 def test_a_step_that_failed_in_the_middle_is_done_again(run_file, no_export, monkeypatch):
     config = load_config(run_file, ["train.epochs=1"])
     with monkeypatch.context() as patch:
-        patch.setattr("limbeck.pipeline.FrozenTeacher", lambda *args: 1 / 0)
+        patch.setattr("limbeck.workshop.FrozenTeacher", lambda *args: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             distill(config)
     before = written(config.run_dir / "teacher")
@@ -119,6 +120,21 @@ def test_a_given_teacher_is_not_trained(finished_run, run_file, no_export):
     assert any("score of the teacher: AP" in line for line in said)
     assert not (config.run_dir / "teacher" / "best.safetensors").exists()
     assert outcome.evaluations["teacher"]["metrics"] == finished_run.outcome.evaluations["teacher"]["metrics"]
+
+
+def test_several_methods_teach_together_and_say_what_they_chose(finished_run, run_file, no_export):
+    weights = finished_run.folder / "teacher/best.safetensors"
+    config = load_config(run_file, [f"teacher_checkpoint={weights}", "train.epochs=1", "methods=[bckd, fitnet, kd]"])
+    said = []
+    outcome = distill(config, said.append)
+    chosen = [f"stride {stride}: 16 to 24 channels by a 1x1 convolution, same size" for stride in (8, 16, 32)]
+    start = said.index("[student]") + 1
+    assert said[start : start + 3] == [f"  {sentence}" for sentence in chosen]
+    assert all(f"  ok    method fitnet: {sentence}" in said for sentence in chosen)
+    lines = (outcome.folder / "student" / "metrics.jsonl").read_text().splitlines()
+    assert {"train/bckd_cls", "train/fitnet", "train/kd"} < json.loads(lines[0]).keys()
+    assert read_info(outcome.folder / "student" / "best.safetensors").methods == ("bckd", "fitnet", "kd")
+    assert "fitnet" in outcome.report.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 import pytest
 
 from limbeck.errors import ConfigError
-from limbeck.run_file import apply_override, read_settings, spell_out, write_settings
+from limbeck.run_file import apply_overrides, read_settings, spell_out, write_settings
 
 
 @pytest.mark.parametrize(
@@ -26,8 +26,7 @@ def test_merged_keys_may_be_given_anew_but_own_keys_only_once(tmp_path):
 
 def test_an_override_makes_the_sections_on_its_way():
     settings = {"data": None}
-    assert apply_override(settings, "data.augment.flip=0.5") is None
-    assert apply_override(settings, "train.lr=1e-4") is None
+    assert apply_overrides(settings, ["data.augment.flip=0.5", "train.lr=1e-4"]) == []
     assert settings == {"data": {"augment": {"flip": 0.5}}, "train": {"lr": 1e-4}}
 
 
@@ -36,3 +35,9 @@ def test_names_are_spelled_out_as_sections():
     spell_out(settings)
     assert settings["teacher"] == {"model": "gfl"}
     assert settings["methods"] == [{"name": "ld"}, {"name": "bckd"}]
+
+
+def test_names_are_spelled_out_in_the_rows_of_a_comparison_too():
+    settings = {"methods": {"ld": ["ld"], "both": [{"name": "bckd"}, "ld"], "odd": 3}}
+    spell_out(settings)
+    assert settings["methods"] == {"ld": [{"name": "ld"}], "both": [{"name": "bckd"}, {"name": "ld"}], "odd": 3}

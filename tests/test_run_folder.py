@@ -3,9 +3,11 @@ import json
 import pytest
 
 from limbeck.config import load_config
+from limbeck.data.config import DataConfig
+from limbeck.data.convert import convert, read_parts
 from limbeck.errors import RunFolderError
 from limbeck.files import sha256_of
-from limbeck.run_folder import RunFolder
+from limbeck.run_folder import RunFolder, difference
 from limbeck.tasks import Detection2DTask
 
 
@@ -19,9 +21,13 @@ def config(run_file):
     return load_config(run_file)
 
 
+def claimed(config):
+    return RunFolder(config.run_dir, config.model_dump(mode="json"))
+
+
 def opened(config):
-    folder = RunFolder(config)
-    folder.describe(Detection2DTask.load(config.data))
+    folder = claimed(config)
+    folder.describe(config, Detection2DTask.load(config.data))
     return folder
 
 
@@ -59,7 +65,7 @@ def test_a_folder_with_another_run_is_refused(run_file, config):
     folder = opened(config)
     (folder.path / "teacher").mkdir()
     with pytest.raises(RunFolderError, match=r"holds another run; there train\.lr is 0\.01, now it is 0\.02") as caught:
-        RunFolder(load_config(run_file, ["train.lr=2e-2"]))
+        claimed(load_config(run_file, ["train.lr=2e-2"]))
     assert "choose another name" in caught.value.hint
     assert load_config(folder.path / "config.yaml") == config
 
@@ -80,30 +86,81 @@ def test_annotations_that_changed_in_between_are_refused(config):
         opened(config)
 
 
+@pytest.mark.parametrize(("format", "file"), [("voc", "Annotations/val-0.xml"), ("yolo", "labels/val/val-0.txt")])
+def test_an_annotation_file_that_changed_in_between_is_refused(config, tmp_path, format, file):
+    out = tmp_path / "out"
+    settings = convert(read_parts(config.data), format, out).settings
+    data = DataConfig.model_validate(config.data.model_dump() | settings)
+    config = config.model_copy(update={"data": data})
+    opened(config)
+    opened(config)
+    (out / file).write_text((out / file).read_text() + "\n")
+    with pytest.raises(RunFolderError, match=r"began with other annotations; \S+(Annotations|val) has changed"):
+        opened(config)
+
+
 @pytest.mark.parametrize("content", ["", "a: [", "[]", "3"])
 def test_a_broken_config_in_the_folder_is_refused(content, config):
     folder = opened(config)
     (folder.path / "teacher").mkdir()
     (folder.path / "config.yaml").write_text(content)
     with pytest.raises(RunFolderError, match="holds another run"):
-        RunFolder(config)
+        claimed(config)
 
 
 def test_a_broken_record_is_refused(config):
     folder = opened(config)
     (folder.path / "run.json").write_text('{"steps": ')
     with pytest.raises(RunFolderError, match=r"run\.json is broken"):
-        RunFolder(config)
+        claimed(config)
 
 
 def test_a_place_that_cannot_be_written_is_named(config):
     config.runs_dir.write_text("a file where the folder should be")
     with pytest.raises(RunFolderError, match=r"The run folder .*tiny cannot be used: .*: not a directory\."):
-        RunFolder(config)
+        claimed(config)
 
 
 def test_a_file_in_place_of_the_folder(config):
     config.runs_dir.mkdir()
     config.run_dir.write_text("")
     with pytest.raises(RunFolderError, match=r"cannot be used: .*tiny: file exists\."):
-        RunFolder(config)
+        claimed(config)
+
+
+def test_a_step_whose_result_is_gone_is_done_again(config):
+    calls = []
+    assert opened(config).step("first", lambda: calls.append(1))
+    assert opened(config).step("first", lambda: calls.append(2), again=True)
+    assert not opened(config).step("first", lambda: calls.append(3))
+    assert calls == [1, 2]
+
+
+def test_a_step_that_fails_when_it_is_done_again_is_not_done(config):
+    opened(config).step("first", lambda: None)
+    with pytest.raises(ZeroDivisionError):
+        opened(config).step("first", lambda: 1 / 0, again=True)
+    assert opened(config).step("first", lambda: None)
+
+
+def test_free_sections_may_change_and_the_record_stays(config):
+    settings = config.model_dump(mode="json")
+    folder = RunFolder(config.run_dir, settings, free=("train", "seed"))
+    folder.describe(config, Detection2DTask.load(config.data))
+    folder.step("first", lambda: None)
+    (folder.path / "teacher").mkdir()
+    changed = settings | {"train": {**settings["train"], "lr": 1}, "seed": 3}
+    again = RunFolder(config.run_dir, changed, free=("train", "seed"))
+    assert load_config(folder.path / "config.yaml").seed == 0, "kept until the run is described"
+    again.describe(config, Detection2DTask.load(config.data))
+    assert not again.step("first", lambda: None)
+    assert load_config(folder.path / "config.yaml").seed == 3
+    with pytest.raises(RunFolderError, match=r"there name is 'tiny', now it is 'other'"):
+        RunFolder(config.run_dir, changed | {"name": "other"}, free=("train", "seed"))
+
+
+def test_a_difference_is_named_by_its_key():
+    assert difference("a: {b: [1, 2]}", "a: {b: [1, 3]}") == "there a.b.1 is 2, now it is 3"
+    assert difference("a: 1\nb: 2", "b: 2") == "there a is 1, now it is None"
+    assert difference("a: 1\nb: 2", "b: 2", free=("a",)) is None
+    assert difference("", "a: 1") == "the settings there are broken"

@@ -9,21 +9,39 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from limbeck.comparison.config import ComparisonConfig as ComparisonConfig
+    from limbeck.comparison.config import load_comparison as load_comparison
+    from limbeck.comparison.run import compare as compare
     from limbeck.config import RunConfig as RunConfig
     from limbeck.config import load_config as load_config
     from limbeck.deploy.runtime.detector import Detector as Detector
     from limbeck.pipeline import Outcome as Outcome
     from limbeck.pipeline import distill as distill
+    from limbeck.report.comparison import ComparisonOutcome as ComparisonOutcome
 
 _HOME = {
+    "ComparisonConfig": "limbeck.comparison.config",
+    "ComparisonOutcome": "limbeck.report.comparison",
     "Detector": "limbeck.deploy.runtime.detector",
     "Outcome": "limbeck.pipeline",
     "RunConfig": "limbeck.config",
+    "compare": "limbeck.comparison.run",
     "distill": "limbeck.pipeline",
+    "load_comparison": "limbeck.comparison.config",
     "load_config": "limbeck.config",
 }
 
-__all__ = ["Detector", "Outcome", "RunConfig", "distill", "load_config"]
+__all__ = [
+    "ComparisonConfig",
+    "ComparisonOutcome",
+    "Detector",
+    "Outcome",
+    "RunConfig",
+    "compare",
+    "distill",
+    "load_comparison",
+    "load_config",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsAny, ValidationError, model_validator
 from pydantic_core import ErrorDetails
@@ -14,9 +14,14 @@ from limbeck.core.model import ModelConfig, Task
 from limbeck.data.config import DataConfig
 from limbeck.errors import ConfigError, LimbeckError, nearest
 from limbeck.lookup import Kind, find_method, find_model, method_config, model_config, names
-from limbeck.run_file import apply_override, read_settings, spell_out, write_settings
+from limbeck.run_file import apply_overrides, read_settings, spell_out, write_settings
 
 Share = Annotated[float, Field(gt=0, lt=1)]
+Key = tuple[str | int, ...]
+"""Where a setting stands, from the outermost section inwards."""
+SettingsT = TypeVar("SettingsT", bound=BaseModel)
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+"""What may be the name of a folder."""
 
 
 class TrainConfig(BaseModel):
@@ -71,7 +76,7 @@ class RunConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    name: str = Field(pattern=NAME_PATTERN)
     runs_dir: Path = Path("runs")
     task: Task = "detection2d"
     seed: int = Field(0, ge=0)
@@ -88,8 +93,7 @@ class RunConfig(BaseModel):
 
     @model_validator(mode="after")
     def _teacher_where_needed(self) -> RunConfig:
-        needing = [method.name for method in self.methods if find_method(method.name).uses_teacher]
-        if needing and self.teacher is None:
+        if self.teacher is None and (needing := taught(self.methods)):
             raise ValueError(f"the method '{needing[0]}' needs a teacher: give the section 'teacher'")
         return self
 
@@ -101,7 +105,12 @@ class RunConfig(BaseModel):
     @property
     def uses_teacher(self) -> bool:
         """Whether any method needs a teacher."""
-        return any(find_method(method.name).uses_teacher for method in self.methods)
+        return bool(taught(self.methods))
+
+
+def taught(methods: Iterable[MethodConfig]) -> list[str]:
+    """Return the names of those methods that need a teacher."""
+    return [method.name for method in methods if find_method(method.name).uses_teacher]
 
 
 def load_config(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
@@ -115,57 +124,101 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
         ConfigError: All problems of the file and of the overrides, one line each.
     """
     settings = read_settings(path)
-    problems = [problem for override in overrides if (problem := apply_override(settings, override))]
-    return parse_config(settings, str(path), problems)
+    return parse_config(settings, str(path), apply_overrides(settings, overrides))
 
 
 def parse_config(settings: Mapping[str, Any], source: str = "config", problems: Sequence[str] = ()) -> RunConfig:
+    """Check the settings of a run given as a mapping; see `parse_settings`.
+
+    Raises:
+        ConfigError: All problems.
+    """
+    return parse_settings(RunConfig, settings, source, problems)
+
+
+def parse_settings(
+    kind: type[SettingsT],
+    settings: Mapping[str, Any],
+    source: str,
+    problems: Sequence[str] = (),
+    broken: Collection[Key] = (),
+    title: str = "The run file is not valid:",
+) -> SettingsT:
     """Check settings given as a mapping.
 
     Args:
-        settings: The content of a run file.
+        kind: What they are settings of.
+        settings: The content of a file.
         source: Where they come from; every problem begins with it.
         problems: Problems that are already known and are reported together with those found here.
+        broken: Keys whose values were taken out because of such problems.
+        title: What stands above the problems.
 
     Raises:
         ConfigError: All problems, one line each: source, dotted key, what is wrong, what was given, the nearest name.
     """
-    resolved, found, broken = dict(settings), list(problems), set[str]()
+    resolved = dict(settings)
     spell_out(resolved)
-    for key, value in _sections(resolved):
-        try:
-            _replace(resolved, key, _resolve_section(key[0], value))
-        except ValidationError as error:
-            found += [_sentence(source, key, detail, _section_config(value)) for detail in error.errors()]
-            _replace(resolved, key, None)
-            broken.add(str(key[0]))
-        except LimbeckError as error:
-            found.append(f"{source}: {_dotted(key)}: {error.message}")
-            _replace(resolved, key, None)
-            broken.add(str(key[0]))
+    found, taken_out = _resolve_sections(resolved, source)
+    found = [*problems, *found]
     try:
-        config = RunConfig.model_validate(resolved)
+        config = kind.model_validate(resolved)
     except ValidationError as error:
-        details = [detail for detail in error.errors() if not _follows_from(detail, broken)]
-        found += [_sentence(source, (), detail, RunConfig) for detail in details]
+        found += [_sentence(source, (), detail, kind) for detail in _of_their_own(error, {*broken, *taken_out})]
     if found:
-        raise ConfigError("The run file is not valid:", found)
+        raise ConfigError(title, found)
     return config
 
 
-def _follows_from(detail: ErrorDetails, broken: set[str]) -> bool:
-    """Return whether a problem may only be there because sections with problems of their own were taken out."""
-    return bool(broken) and (not detail["loc"] or detail["loc"][0] in broken)
+def _resolve_sections(settings: dict[str, Any], source: str) -> tuple[list[str], list[Key]]:
+    """Put the settings of models and methods into their own classes, in place.
+
+    Returns:
+        Their problems, and the keys of the sections that were taken out because of them.
+    """
+    problems: list[str] = []
+    taken_out: list[Key] = []
+    for key, value in _sections(settings):
+        resolved = None
+        try:
+            resolved = _resolve_section(key[0], value)
+        except ValidationError as error:
+            problems += [_sentence(source, key, detail, _section_config(value)) for detail in error.errors()]
+        except LimbeckError as error:
+            problems.append(f"{source}: {_dotted(key)}: {error.message}")
+        if resolved is None:
+            taken_out.append(key)
+        _replace(settings, key, resolved)
+    return problems, taken_out
 
 
-def _sections(settings: Mapping[str, Any]) -> list[tuple[tuple[str | int, ...], Any]]:
+def _of_their_own(error: ValidationError, taken_out: Collection[Key]) -> list[ErrorDetails]:
+    """Return the problems that do not follow from others.
+
+    Those do that lie in or around a section that was taken out, and a list is not too short whose entries are wrong:
+    pydantic counts the sound ones only.
+    """
+    details = [
+        detail
+        for detail in error.errors()
+        if not any(all(a == b for a, b in zip(detail["loc"], key, strict=False)) for key in taken_out)
+    ]
+    with_wrong_entries = {detail["loc"][:-1] for detail in details}
+    return [detail for detail in details if detail["type"] != "too_short" or detail["loc"] not in with_wrong_entries]
+
+
+def _sections(settings: Mapping[str, Any]) -> list[tuple[Key, Any]]:
     """Return key and value of each section whose class is looked up by name."""
-    found: list[tuple[tuple[str | int, ...], Any]] = [
+    found: list[tuple[Key, Any]] = [
         ((key,), settings[key]) for key in ("teacher", "student") if settings.get(key) is not None
     ]
     methods = settings.get("methods")
-    if isinstance(methods, list):
-        found += [(("methods", index), value) for index, value in enumerate(methods)]
+    lists: dict[Key, Any] = {("methods",): methods}
+    if isinstance(methods, Mapping):  # a comparison has a list per row
+        lists = {("methods", row): listed for row, listed in methods.items()}
+    for key, listed in lists.items():
+        if isinstance(listed, list):
+            found += [((*key, index), value) for index, value in enumerate(listed)]
     return found
 
 
@@ -185,11 +238,11 @@ def _section_config(value: Mapping[str, Any]) -> type[BaseModel]:
     return find_method(value["name"]).Config if "name" in value else find_model(value["model"]).Config
 
 
-def _replace(settings: dict[str, Any], key: tuple[str | int, ...], value: Any) -> None:
-    if len(key) == 1:
-        settings[cast(str, key[0])] = value
-    else:
-        settings[cast(str, key[0])][cast(int, key[1])] = value
+def _replace(settings: dict[str, Any], key: Key, value: Any) -> None:
+    section: Any = settings
+    for part in key[:-1]:
+        section = section[part]
+    section[key[-1]] = value
 
 
 _PLAIN = {
@@ -205,7 +258,7 @@ _PLAIN = {
 """Our words for some of pydantic's kinds of error."""
 
 
-def _sentence(source: str, section: tuple[str | int, ...], detail: ErrorDetails, model: type[BaseModel]) -> str:
+def _sentence(source: str, section: Key, detail: ErrorDetails, model: type[BaseModel]) -> str:
     """Return the line for one problem in a section that ``model`` describes."""
     location = (*section, *detail["loc"])
     where = f"{source}: {_dotted(location)}" if location else source
@@ -217,8 +270,9 @@ def _sentence(source: str, section: tuple[str | int, ...], detail: ErrorDetails,
     message = detail["msg"].removeprefix("Value error, ").removeprefix("Input ")
     if plain := _PLAIN.get(detail["type"]):
         message = plain.format(**detail.get("ctx", {}))
-    given = "" if isinstance(detail["input"], (dict, BaseModel)) else f", was given {detail['input']!r}"
-    return f"{where}: {message}{given}"
+    entries = detail["input"] if isinstance(detail["input"], list) else [detail["input"]]
+    sections = any(isinstance(entry, (dict, BaseModel)) for entry in entries)
+    return f"{where}: {message}" + ("" if sections else f", was given {detail['input']!r}")
 
 
 def _known_names(model: type[BaseModel], location: Sequence[str | int]) -> list[str]:
@@ -231,7 +285,7 @@ def _known_names(model: type[BaseModel], location: Sequence[str | int]) -> list[
 
 
 def _dotted(location: Sequence[str | int]) -> str:
-    return ".".join(str(part) for part in location)
+    return ".".join(str(part) for part in location if part != "[key]")  # pydantic's mark behind a key that is wrong
 
 
 def dump_config(config: RunConfig) -> str:

@@ -14,31 +14,20 @@ from typing import Any
 
 import torch
 
-from limbeck.config import RunConfig, TrainConfig
-from limbeck.core.method import MethodConfig
-from limbeck.core.model import ModelConfig
+from limbeck.config import RunConfig
 from limbeck.deploy.benchmark import onnx_latency
 from limbeck.deploy.bundle import Licences, amend_bundle, write_bundle
 from limbeck.deploy.parity import pass_parity_gate
 from limbeck.deploy.runtime.manifest import MODEL_NAME
-from limbeck.errors import CheckpointError, ConfigError, DoctorError, IncompatibleError, RunFolderError
-from limbeck.evaluation import Measured, compare, measure
+from limbeck.errors import IncompatibleError, RunFolderError
+from limbeck.evaluation import compare
 from limbeck.files import write_json
 from limbeck.report.page import write_report
 from limbeck.roles import ROLES, Role
-from limbeck.run_folder import FIRST_PROCESS, RunFolder
+from limbeck.run_folder import RunFolder
 from limbeck.tasks import Detection2DTask
-from limbeck.training.doctor import examine
-from limbeck.training.fit import BEST, build_methods, fit, seeded_model
-from limbeck.training.teacher import FrozenTeacher
-from limbeck.version import VERSION
-from limbeck.weights import WeightsInfo, load_weights, read_info
-
-Say = Callable[[str], None]
-
-
-def _silent(text: str) -> None:
-    """Say nothing."""
+from limbeck.weights import load_weights
+from limbeck.workshop import Say, Training, Workshop, diagnose, silent
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +51,7 @@ class Outcome:
     bundle: Path
 
 
-def distill(config: RunConfig, say: Say = _silent) -> Outcome:
+def distill(config: RunConfig, say: Say = silent) -> Outcome:
     """Distil a student from a teacher and prove what it brought.
 
     Args:
@@ -97,16 +86,12 @@ class Run:
         RunFolderError: The run folder cannot be used.
     """
 
-    def __init__(self, config: RunConfig, say: Say = _silent) -> None:
+    def __init__(self, config: RunConfig, say: Say = silent) -> None:
         self.config = config
-        self.say = say if FIRST_PROCESS else _silent
-        check_teacher_checkpoint(config)
-        self.task = Detection2DTask.load(config.data)
-        for sentence in self.task.skipped:
-            self.say(f"left out: {sentence}")
-        self.folder = RunFolder(config)
-        self.folder.describe(self.task)
-        self.device = best_device()
+        self.workshop = Workshop(config, config.run_dir, say)
+        self.say, self.task = self.workshop.say, self.workshop.task
+        self.folder = RunFolder(config.run_dir, config.model_dump(mode="json"))
+        self.folder.describe(config, self.task)
 
     @property
     def roles(self) -> list[Role]:
@@ -121,7 +106,7 @@ class Run:
 
     def examine(self) -> None:
         """Look at everything that can be looked at in seconds; fail rather than train in vain."""
-        diagnose(self.config, self.task, self.device, self.say)
+        diagnose(self.config, self.task, self.workshop.device, self.say)
 
     def train_teacher(self) -> None:
         """Train the teacher, or take the checkpoint that the config gives.
@@ -129,87 +114,27 @@ class Run:
         Raises:
             ConfigError: The config describes no teacher.
         """
-        if self.config.teacher is None:
-            raise ConfigError("The run has no teacher to train:", ["teacher: is missing"])
-        if self.config.teacher_checkpoint is not None:
-            self.say(f"  taken from {self.config.teacher_checkpoint}")
-            return
-        plan = self.config.teacher_train or self.config.train
-        self._train("teacher", self.config.teacher, (), plan)
+        self.workshop.train_teacher()
 
     def train_control(self) -> None:
         """Train the student's model with the same budget and without distillation."""
-        self._train("control", self.config.student, (), self.config.train)
+        self.workshop.train(Training("control", self.config.student, self.config.train, self.config.seed))
 
     def train_student(self) -> None:
         """Train the student by the methods of the run."""
-        self._train("student", self.config.student, self.config.methods, self.config.train)
-
-    def _train(self, role: Role, model: ModelConfig, methods: tuple[MethodConfig, ...], plan: TrainConfig) -> None:
-        student = seeded_model(model, self.task.classes, self.config.seed)
-        teacher = load_weights(self.weights_of("teacher"))[0] if methods and self.config.uses_teacher else None
-        spec = teacher.spec if teacher is not None else None
-        built = build_methods(methods, student.spec, spec, seed=self.config.seed)
-        fit(
-            student,
-            built,
-            FrozenTeacher(teacher) if teacher is not None else None,
-            self.task,
-            plan,
-            self._info(model, methods),
-            folder=self.folder.path / role,
-            seed=self.config.seed,
-        )
-        self._say_score(role)
-
-    def _info(self, model: ModelConfig, methods: tuple[MethodConfig, ...]) -> WeightsInfo:
-        return WeightsInfo(
-            model=model.model_dump(mode="json"),
-            classes=self.task.classes,
-            size=self.config.data.size,
-            resize=self.config.data.resize,
-            methods=tuple(method.name for method in methods),
-            licence=self.config.licence,
-            data_licence=self.config.data.licence,
-            limbeck=VERSION,
-        )
-
-    def _say_score(self, role: Role) -> None:
-        metric = self.task.main_metric
-        self.say(
-            f"  best epoch on the validation images: {metric} {read_info(self.weights_of(role)).metrics[metric]:.3f}"
-        )
+        config = self.config
+        self.workshop.train(Training("student", config.student, config.train, config.seed, config.methods))
 
     def weights_of(self, role: Role) -> Path:
         """Return the weight file of a model of this run."""
-        if role == "teacher" and self.config.teacher_checkpoint is not None:
-            return self.config.teacher_checkpoint
-        return self.folder.path / role / BEST
+        return self.workshop.weights_of(role)
 
     def evaluate(self) -> None:
         """Measure all models on the same validation images in float32, with intervals, size and speed."""
         write_json(self.folder.path / "truth.json", self.task.truth.to_json())
-        measured = {role: self._measure(role) for role in self.roles}
+        measured = {role: self.workshop.measure(role, role) for role in self.roles}
         plan = {"samples": self.config.bootstrap_samples, "seed": self.config.seed}
         write_json(self.folder.path / "comparison.json", compare(measured, self.task.main_metric, **plan))
-
-    def _measure(self, role: Role) -> Measured:
-        """Measure one model and write ``predictions.json`` and ``evaluation.json`` into its folder."""
-        config, folder = self.config, self.folder.path / role
-        measured = measure(
-            self.weights_of(role),
-            self.task,
-            config.data.size,
-            device=self.device,
-            samples=config.bootstrap_samples,
-            seed=config.seed,
-        )
-        folder.mkdir(exist_ok=True)
-        write_json(folder / "predictions.json", measured.predictions)
-        write_json(folder / "evaluation.json", {"role": role, **measured.evaluation})
-        metrics = measured.evaluation["metrics"]
-        self.say(f"  {role}: AP {metrics['AP']:.3f}, AP50 {metrics['AP50']:.3f}")
-        return measured
 
     def export(self) -> None:
         """Write the student's bundle and refuse it if it answers differently on the validation images."""
@@ -240,45 +165,7 @@ class Run:
         )
 
 
-def diagnose(config: RunConfig, task: Detection2DTask, device: torch.device, say: Say = _silent) -> None:
-    """Examine a run and say what was found.
-
-    Raises:
-        DoctorError: Something must not go into a training.
-    """
-    failures = []
-    for finding in examine(config, task, device):
-        say(f"  {finding.status:4}  {finding.check}: {finding.text}")
-        if finding.status == "fail":
-            failures.append(f"{finding.check}: {finding.text}")
-    if failures:
-        raise DoctorError("The doctor advises against this run:", failures)
-
-
-def check_teacher_checkpoint(config: RunConfig) -> None:
-    """Compare the teacher's checkpoint with the teacher that the run file describes.
-
-    Raises:
-        CheckpointError: The checkpoint is missing, broken or of another model.
-    """
-    if config.teacher is None or config.teacher_checkpoint is None:
-        return
-    kept = read_info(config.teacher_checkpoint).model
-    described = config.teacher.model_dump(mode="json", exclude={"pretrained", "postprocess"})
-    for key, value in described.items():
-        if kept.get(key) != value:
-            raise CheckpointError(
-                f"The teacher in {config.teacher_checkpoint} has {key} {kept.get(key)!r}, "
-                f"but the run file says teacher.{key}: {value!r}."
-            )
-
-
-def best_device() -> torch.device:
-    """Return the GPU if there is one, else the processor."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def export_weights(weights: Path, task: Detection2DTask, config: RunConfig, to: Path, say: Say = _silent) -> Path:
+def export_weights(weights: Path, task: Detection2DTask, config: RunConfig, to: Path, say: Say = silent) -> Path:
     """Export a weight file as a bundle, check that it answers as trained, and time it.
 
     Raises:

@@ -78,12 +78,25 @@ def spell_out(settings: dict[str, Any]) -> None:
     for key in ("teacher", "student"):
         if isinstance(settings.get(key), str):
             settings[key] = {"model": settings[key]}
-    if isinstance(settings.get("methods"), list | tuple):
-        settings["methods"] = [{"name": item} if isinstance(item, str) else item for item in settings["methods"]]
+    methods = settings.get("methods")
+    if isinstance(methods, Mapping):  # a comparison has a list per row
+        settings["methods"] = {row: _spelled_out(listed) for row, listed in methods.items()}
+    elif methods is not None:
+        settings["methods"] = _spelled_out(methods)
 
 
-def apply_override(settings: dict[str, Any], override: str) -> str | None:
-    """Apply one override in place; returns the problem, if any."""
+def _spelled_out(methods: Any) -> Any:
+    if not isinstance(methods, list | tuple):
+        return methods
+    return [{"name": method} if isinstance(method, str) else method for method in methods]
+
+
+def apply_overrides(settings: dict[str, Any], overrides: Sequence[str]) -> list[str]:
+    """Apply overrides, ``key.sub=value`` each, in place; returns the problems."""
+    return [problem for override in overrides if (problem := _apply(settings, override))]
+
+
+def _apply(settings: dict[str, Any], override: str) -> str | None:
     key, equals, text = override.partition("=")
     parts = key.split(".")
     if not equals or not all(parts):

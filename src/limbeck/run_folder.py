@@ -7,7 +7,8 @@ import os
 import platform
 import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -17,9 +18,11 @@ import psutil
 import torch
 import yaml
 
-from limbeck.config import RunConfig, dump_config
+from limbeck.config import RunConfig
+from limbeck.data.readers import hash_annotations
 from limbeck.errors import RunFolderError
-from limbeck.files import sha256_of, write_json, write_text
+from limbeck.files import write_json, write_text
+from limbeck.run_file import write_settings
 from limbeck.tasks import Detection2DTask
 from limbeck.version import VERSION
 
@@ -30,57 +33,62 @@ VERSIONS_OF = ("torch", "torchvision", "timm", "lightning", "onnx", "onnxruntime
 
 
 class RunFolder:
-    """The folder of one run.
+    """The folder of one run, or of one comparison.
 
     Args:
-        config: The run. Its resolved form is written on first use; later use must bring the same.
+        path: Where it is.
+        settings: The resolved settings. `describe` writes them down; later use must bring the same.
+        free: The sections in which later use may bring others.
 
     Raises:
-        RunFolderError: The folder cannot be written, or it holds another run.
+        RunFolderError: The folder cannot be used, or it holds another run.
     """
 
-    def __init__(self, config: RunConfig) -> None:
-        self.path = config.run_dir
-        self.config = config
+    def __init__(self, path: Path, settings: Mapping[str, Any], free: Collection[str] = ()) -> None:
+        self.path = path
+        self._settings = write_settings(settings)
         self._record: dict[str, Any] = {}
-        try:
+        with self._in_use():
             self.path.mkdir(parents=True, exist_ok=True)
-            self._claim()
+            self._read(free)
+
+    @contextmanager
+    def _in_use(self) -> Iterator[None]:
+        """Turn an error of the file system into a sentence."""
+        try:
+            yield
         except OSError as error:
             reason = f"{error.filename}: {(error.strerror or str(error)).lower()}"
             raise RunFolderError(f"The run folder {self.path} cannot be used: {reason}.") from error
         except ValueError as error:
             raise RunFolderError(f"{self._record_path} is broken: {error}.", hint=START_AGAIN) from error
 
-    def _claim(self) -> None:
-        """Read what is there. A folder in which nothing was trained yet may be claimed by another run."""
-        where, text = self.path / "config.yaml", dump_config(self.config)
-        there = where.read_text(encoding="utf-8") if where.exists() else text
-        trained = any(part.is_dir() for part in self.path.iterdir())
-        if there != text and trained:
-            raise RunFolderError(
-                f"The run folder {self.path} holds another run; {_difference(there, text)}.", hint=START_AGAIN
-            )
-        if there == text and self._record_path.exists():
+    def _read(self, free: Collection[str]) -> None:
+        """Read what is there. A folder in which nothing was trained yet may be taken over by another run."""
+        kept = self._settings_path
+        differs = difference(kept.read_text(encoding="utf-8"), self._settings, free) if kept.exists() else None
+        if differs and any(part.is_dir() for part in self.path.iterdir()):
+            raise RunFolderError(f"The run folder {self.path} holds another run; {differs}.", hint=START_AGAIN)
+        if not differs and self._record_path.exists():
             self._record = json.loads(self._record_path.read_text(encoding="utf-8"))
-        if FIRST_PROCESS:
-            write_text(where, text)
+
+    @property
+    def _settings_path(self) -> Path:
+        return self.path / "config.yaml"
 
     @property
     def _record_path(self) -> Path:
         return self.path / "run.json"
 
-    def describe(self, task: Detection2DTask) -> None:
-        """Write into run.json what the run is made with; the first description stays.
+    def describe(self, config: RunConfig, task: Detection2DTask) -> None:
+        """Write down the settings, and in run.json what the run is made with; the first description stays.
 
         Raises:
             RunFolderError: The annotations are not those that the run began with.
         """
-        config = self.config
-        splits = (config.data.train, config.data.val)
-        hashes = {str(split.annotations): sha256_of(split.annotations) for split in splits}
+        hashes = hash_annotations(config.data)
         described = {
-            "name": config.name,
+            "name": self.path.name,
             "task": config.task,
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
             "limbeck": VERSION,
@@ -94,7 +102,7 @@ class RunFolder:
                 "classes": list(task.classes),
                 "size": list(config.data.size),
                 "resize": config.data.resize,
-                "val_annotations": str(config.data.val.annotations),
+                "val_annotations": str(config.data.val.annotations or config.data.val.images),
                 "val_images_dir": str(config.data.val.images.resolve()),
                 "sha256": hashes,
                 "skipped": list(task.skipped),
@@ -108,9 +116,12 @@ class RunFolder:
                 f"The run in {self.path} began with other annotations; {changed[0]} has changed.", hint=START_AGAIN
             )
         self._record = described | self._record
-        self._save()
+        with self._in_use():
+            self._save()
+            if FIRST_PROCESS:
+                write_text(self._settings_path, self._settings)
 
-    def step(self, name: str, work: Callable[[], object], *, everywhere: bool = False) -> bool:
+    def step(self, name: str, work: Callable[[], object], *, everywhere: bool = False, again: bool = False) -> bool:
         """Do a step unless it was done before; returns whether it was done now.
 
         Under torchrun the first process alone does it, and the others wait until it is done.
@@ -119,9 +130,12 @@ class RunFolder:
             name: Name of the step.
             work: The step.
             everywhere: All processes do it together (a training).
+            again: Do it even if it was done before, because its result is gone.
         """
-        if name in self._record["steps"]:
+        if name in self._record["steps"] and not again:
             return False
+        if self._record["steps"].pop(name, None):
+            self._save()
         started = datetime.now(UTC)
         if FIRST_PROCESS or everywhere:
             work()
@@ -170,16 +184,16 @@ def _git_commit() -> str | None:
     return done.stdout.strip()
 
 
-def _difference(there: str, here: str) -> str:
-    """Name the first setting that differs between two resolved runs."""
+def difference(there: str, here: str, free: Collection[str] = ()) -> str | None:
+    """Name the first setting that differs between two resolved files, but for the sections that are free to."""
     try:
         old, new = _flat(yaml.safe_load(there)), _flat(yaml.safe_load(here))
     except (yaml.YAMLError, TypeError):
-        return "its config.yaml is broken"
+        return "the settings there are broken"
     for key in [*old, *new]:
-        if old.get(key) != new.get(key):
+        if key.split(".")[0] not in free and old.get(key) != new.get(key):
             return f"there {key} is {old.get(key)!r}, now it is {new.get(key)!r}"
-    return "its config.yaml reads differently"
+    return None
 
 
 def _flat(settings: Any, prefix: str = "") -> dict[str, Any]:

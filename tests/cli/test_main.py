@@ -32,7 +32,8 @@ def commands():
 
 def test_the_commands_are_these():
     assert {" ".join(words) for words in commands()} == {
-        "distill", "demo", "train", "doctor", "eval", "predict", "export", "report", "methods", "config show",
+        "distill", "demo", "compare", "train", "doctor", "eval", "predict", "export", "report", "methods",
+        "config show", "data check", "data convert",
     }  # fmt: skip
 
 
@@ -202,8 +203,26 @@ def test_eval_shows_the_same_for_weights_and_bundle(finished_run, limbeck):
 def test_doctor_looks_and_writes_nothing(run_file, limbeck):
     done = limbeck("doctor", run_file)
     assert done.code == 0
-    assert "nothing stands against this run" in done.out
+    assert "Nothing stands against this run." in done.out
     assert not (run_file.parent / "runs").exists()
+
+
+def test_doctor_refuses_what_must_not_go_on(run_file, limbeck):
+    train = load_config(run_file).data.train.model_dump_json()
+    for command in ("doctor", "distill"):
+        done = limbeck(command, run_file, f"data.val={train}")
+        assert done.code == 2
+        assert "fail  data leak: 8 of 8 validation images are training images too" in done.out
+        assert "1 thing must be mended first: data leak." in done.out
+        assert "The doctor advises against this run" in done.err
+    assert not list(run_file.parent.glob("runs/*/teacher"))
+
+
+def test_doctor_compares_the_checkpoint_with_the_teacher_described(run_file, finished_run, limbeck):
+    weights = finished_run.folder / "teacher/best.safetensors"
+    done = limbeck("doctor", run_file, f"teacher_checkpoint={weights}", "teacher.channels=32")
+    assert done.code == 2
+    assert "has channels 24, but the run file says teacher.channels: 32" in done.err
 
 
 def test_the_report_can_be_written_again(finished_run, limbeck):
@@ -231,7 +250,27 @@ for arguments in json.loads(sys.argv[1]):
 """
 
 
-def test_no_command_asks_for_the_network(finished_run, run_file, no_network):
+def test_compare_shows_the_table_and_says_where_it_is(finished_comparison, limbeck):
+    done = limbeck("compare", finished_comparison.folder / "config.yaml")
+    assert done.code == 0, done.err
+    for words in ("teacher", "control", "bckd", "ld", "AP - control", "look at how the seeds scatter"):
+        assert words in done.out
+    assert f"table: {finished_comparison.outcome.table}" in done.out
+    assert f"plot: {finished_comparison.outcome.plot}" in done.out
+
+
+def test_all_mistakes_in_a_comparison_are_shown_at_once(finished_comparison, limbeck):
+    done = limbeck("compare", finished_comparison.file, "seeds=[-1]", "methods.ld.0.name=lld", "train.epochs=0")
+    assert done.code == 2
+    assert done.out == ""
+    assert done.err.splitlines()[0] == "error: The comparison is not valid:"
+    assert f"  - {finished_comparison.file.parent / 'run.yaml'}: train.epochs: should be greater" in done.err
+    assert "methods.ld.0: there is no method 'lld' (did you mean 'ld'?)" in done.err
+    assert "seeds.0: should be greater than or equal to 0, was given -1" in done.err
+    assert len(done.err.splitlines()) == 4, "one line each"
+
+
+def test_no_command_asks_for_the_network(finished_run, finished_comparison, run_file, no_network):
     weights, bundle = str(finished_run.folder / "student/best.safetensors"), str(finished_run.folder / "bundle")
     data = str(finished_run.run_file)
     commands = [
@@ -244,6 +283,7 @@ def test_no_command_asks_for_the_network(finished_run, run_file, no_network):
         ["export", weights, data, "--to", str(run_file.parent / "bundle")],
         ["report", str(finished_run.folder)],
         ["distill", data],
+        ["compare", str(finished_comparison.folder / "config.yaml")],
     ]
     done = subprocess.run(
         [sys.executable, "-c", ALL_OF_THEM, json.dumps(commands)], capture_output=True, text=True, check=False

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from rich.console import Console
 
-from limbeck.cli.table import comparison_table
+from limbeck.cli.table import comparison_table, rows_table
 
 
 def text_of(outcome):
@@ -41,3 +41,16 @@ def test_what_is_undefined_is_not_shown_as_a_number(finished_run):
     assert row_of(text, "AP ")[3] == "n/a [n/a, n/a]"
     assert row_of(text, "training")[3] == "-"
     assert "gap closed" not in text
+
+
+def test_the_rows_of_a_comparison_stand_below_one_another(finished_comparison):
+    console = Console(width=80, file=io.StringIO())
+    console.print(rows_table(finished_comparison.outcome))
+    text = console.file.getvalue()
+    control, bckd = (row_of(text, name) for name in ("control", "bckd"))
+    outcome = finished_comparison.outcome
+    assert control[1] == f"{outcome.rows[0].scores['AP'].mean:.3f}"
+    gain = outcome.rows[1].gains["AP"].over_images
+    assert bckd[3] == f"{gain.difference:+.3f}"
+    assert f"[{gain.low:+.3f}, {gain.high:+.3f}]" in text
+    assert f"± {outcome.rows[1].scores['AP'].deviation:.3f}" in text

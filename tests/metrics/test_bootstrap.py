@@ -13,7 +13,9 @@ from limbeck.metrics.bootstrap import (
     average_precision,
     bootstrap_interval,
     gap_closed,
+    mean_difference,
     paired_bootstrap,
+    resample,
 )
 from limbeck.metrics.coco import CocoTruth, evaluate
 from limbeck.metrics.matching import Matches, match
@@ -134,6 +136,64 @@ def test_a_clearly_better_model_is_better_in_nearly_every_resample(random_set: A
 def test_models_on_different_images_cannot_be_paired(random_set: Any) -> None:
     with pytest.raises(ValueError, match="same truth"):
         paired_bootstrap(matched(*random_set(0)), matched(*random_set(1)))
+
+
+def several(random_set: Any, count: int) -> tuple[dict[str, Any], list[list[dict[str, Any]]]]:
+    """One truth and the detections of several models, which all score differently."""
+    content, predictions = random_set(3)
+    generator = np.random.default_rng(0)
+    models = []
+    for _ in range(count):
+        kept = [p for p in worsened(predictions) if generator.random() < 0.6]
+        models.append([{**p, "score": p["score"] + n / 1e6} for n, p in enumerate(kept)])
+    return content, models
+
+
+def test_a_mean_difference_equals_a_slow_loop_over_seeds_and_resamples(random_set: Any) -> None:
+    content, found = several(random_set, 4)
+    samples, seed = 12, 5
+    differences = []
+    generator = np.random.default_rng(seed)
+    for _ in range(samples):
+        weights = generator.multinomial(12, [1 / 12] * 12)
+        scores = []
+        for predictions in found:
+            repeated, copies = _repeat(content, predictions, weights)
+            scores.append(evaluate(CocoTruth.from_json(repeated), copies).metrics["AP50"])
+        differences.append((scores[0] - scores[2] + scores[1] - scores[3]) / 2)
+    once = [evaluate(CocoTruth.from_json(content), predictions).metrics["AP50"] for predictions in found]
+
+    models = [resample(matched(content, predictions), samples, seed) for predictions in found]
+    measured = mean_difference(models[:2], models[2:], level=0.5)["AP50"]
+
+    assert measured.difference == pytest.approx((once[0] - once[2] + once[1] - once[3]) / 2, abs=1e-12)
+    assert (measured.low, measured.high) == pytest.approx(np.quantile(differences, [0.25, 0.75]), abs=1e-12)
+    assert measured.share_above_zero == np.mean([difference > 0 for difference in differences])
+
+
+def test_one_pair_is_the_paired_bootstrap(random_set: Any) -> None:
+    content, (a, b) = several(random_set, 2)
+    models = [resample(matched(content, predictions), 50, 1) for predictions in (a, b)]
+
+    assert mean_difference(models[:1], models[1:]) == paired_bootstrap(matched(content, a), matched(content, b), 50, 1)
+
+
+def test_the_same_pair_twice_is_no_more_certain(random_set: Any) -> None:
+    content, (a, b) = several(random_set, 2)
+    models = [resample(matched(content, predictions), 50) for predictions in (a, b)]
+
+    twice = mean_difference([models[0]] * 2, [models[1]] * 2)["AP"]
+
+    once = mean_difference(models[:1], models[1:])["AP"]
+    assert (twice.difference, twice.low, twice.high) == pytest.approx((once.difference, once.low, once.high))
+
+
+def test_every_model_needs_a_counterpart_on_the_same_images(random_set: Any) -> None:
+    here, there = (resample(matched(*random_set(seed)), 10) for seed in (0, 1))
+    with pytest.raises(ValueError, match="same truth"):
+        mean_difference([here, there], [here, here])
+    with pytest.raises(ValueError, match=r"longer|shorter"):
+        mean_difference([here, here], [here])
 
 
 def test_gap_closed() -> None:

@@ -14,6 +14,7 @@ from limbeck.report.formats import count, duration, metric, optional, percent, s
         (metric(-1), "n/a"),
         (signed(0.0412), "+0.041"),
         (signed(-0.0412), "-0.041"),
+        (signed(-0.0001), "+0.000"),
         (percent(0.416), "42 %"),
         (percent(0.0416), "4.2 %"),
         (percent(-0.3), "-30 %"),

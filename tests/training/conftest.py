@@ -72,15 +72,23 @@ def info():
 
 
 @pytest.fixture(scope="session")
-def toy():
-    """Return a function that builds methods of toy_methods.py: ``toy(student, teacher, "Adapter", ("Freeze", 3))``."""
+def toy(make_batch):
+    """Return a function that builds methods: ``toy(student, teacher, "Adapter", ("Freeze", 3), {"name": "bckd"})``.
+
+    A name stands for a method of toy_methods.py, with its number; settings for any method.
+    """
     from limbeck.lookup import method_config
     from limbeck.training.fit import build_methods
 
+    def settings(method):
+        if isinstance(method, dict):
+            return method
+        name, step = (method, 0) if isinstance(method, str) else method
+        return {"name": f"toy_methods:{name}", "step": step}
+
     def build(student, teacher, *methods):
-        pairs = [(method, 0) if isinstance(method, str) else method for method in methods]
-        configs = [method_config({"name": f"toy_methods:{name}", "step": step}) for name, step in pairs]
-        return build_methods(configs, student.spec, teacher.spec if teacher is not None else None)
+        configs = [method_config(settings(method)) for method in methods]
+        return build_methods(configs, student, teacher, [make_batch(1)])
 
     return build
 

@@ -48,18 +48,21 @@ def train(task: Detection2DTask, folder: Path, rank: int, stop: int) -> dict[str
     torch.manual_seed(rank)  # the processes start with different weights; DDP must hand out those of the first
     student, teacher = (build_model(model_config(settings), task.classes) for _ in range(2))
     configs = [method_config({"name": f"toy_methods:{name}"}) for name in ("Adapter", "DynamicTeacher")]
+    taps = ["trunk.neck#0", "dense_head.class_tower#1"]
+    configs.append(method_config({"name": "fitnet", "student_taps": taps, "teacher_taps": taps, "adapter": "always"}))
     configs.append(method_config({"name": "toy_methods:Signal", "step": stop if rank == 1 else -1}))
-    methods = build_methods(configs, student.spec, teacher.spec, seed=rank)
+    methods = build_methods(configs, student, teacher, task.val_loader(1), seed=rank)
     methods.append(Watch(Watch.Config(name="watch"), student=student.spec, teacher=None))
     info = WeightsInfo(model=settings, classes=task.classes, size=(64, 64), resize="letterbox")
     config = TrainConfig(epochs=2, batch_size=1, workers=0, precision="fp32")
-    start = digest(methods[0])
+    adapters = torch.nn.ModuleList([methods[0], methods[2]])
+    start = digest(adapters)
     try:
         fit(student, methods, FrozenTeacher(teacher), task, config, info, folder=folder, seed=0)
         end = "done"
     except Interrupted as stopped:
         end = stopped.message
-    return {"end": end, "student": digest(student), "adapter": digest(methods[0]), "adapter at the start": start}
+    return {"end": end, "student": digest(student), "adapter": digest(adapters), "adapter at the start": start}
 
 
 def main(data: Path, out: Path) -> None:

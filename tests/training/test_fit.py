@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import Tensor
 
-from limbeck.errors import CheckpointError, Interrupted, TrainingError
+from limbeck.errors import CheckpointError, ConfigError, Interrupted, TrainingError
 from limbeck.training.fit import build_methods, seeded_model
 from limbeck.weights import read_info
 
@@ -81,6 +82,32 @@ def test_a_stopped_training_ends_as_if_it_had_not_been_stopped(settings, stops, 
     per_epoch = -(-4 // settings.get("accumulate", 1))
     assert steps(parts, "train/") == list(range(3 * per_epoch))
     assert read_info(parts / "best.safetensors").epochs == 3
+
+
+TAPPED = {
+    "name": "fitnet",
+    "student_taps": ["trunk.neck#0", "trunk.backbone.body.conv1"],
+    "teacher_taps": ["trunk.neck#1", "trunk.backbone.body.conv1"],
+    "adapter": "always",
+}
+
+
+@pytest.mark.parametrize("settings", [{}, {"accumulate": 3, "precision": "bf16"}], ids=["plain", "accumulated bf16"])
+def test_several_methods_with_taps_and_adapters_are_stopped_and_go_on(settings, training, tmp_path):
+    methods = [{"name": "bckd"}, TAPPED, {"name": "kd"}]
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    training(whole, *methods, ("Signal", NEVER), epochs=2, **settings)
+    with pytest.raises(Interrupted):
+        training(parts, *methods, ("Signal", 2 if settings else 5), epochs=2, **settings)
+    training(parts, *methods, ("Signal", NEVER), epochs=2, **settings)
+    assert_same_training(whole, parts)
+    lines = [json.loads(line) for line in (whole / "metrics.jsonl").read_text().splitlines()]
+    terms = [line for line in lines if "train/loss" in line]
+    assert {"train/bckd_cls", "train/bckd_loc", "train/fitnet", "train/kd"} < terms[0].keys()
+    state = checkpoint(whole)["state_dict"]
+    adapters = {name for name in state if name.startswith("methods.")}
+    assert adapters == {f"methods.1.pairs.adapters.{n}.{p}" for n in (0, 1) for p in ("weight", "bias")}
+    assert not any(name.startswith("methods") for name in load_file(whole / "best.safetensors"))
 
 
 def test_a_killed_training_goes_on_from_the_last_epoch(training, tmp_path):
@@ -185,9 +212,43 @@ def test_weights_depend_on_the_seed_alone(make_detector, toy):
     assert differences(a.state_dict(), b.state_dict()) == []
     assert differences(a.state_dict(), seeded_model(config, ("wagon",), seed=6).state_dict())
     methods = [method_config({"name": "toy_methods:Adapter"})]
-    adapters = [build_methods(methods, a.spec, a.spec, seed)[0].state_dict() for seed in (5, 5, 6)]
+    adapters = [build_methods(methods, a, a, [], seed)[0].state_dict() for seed in (5, 5, 6)]
     assert differences(adapters[0], adapters[1]) == []
     assert differences(adapters[0], adapters[2])
+
+
+@pytest.fixture
+def built(make_detector):
+    """Return a function that builds methods of settings for a student and a teacher of 24 channels."""
+    from limbeck.lookup import method_config
+
+    def build(*settings, samples=()):
+        student, teacher = make_detector(), make_detector(seed=1, channels=24)
+        return build_methods([method_config(section) for section in settings], student, teacher, samples)
+
+    return build
+
+
+def test_a_method_is_told_the_shapes_of_its_taps(built, make_batch):
+    methods = built({"name": "toy_methods:Tapped", "step": 1}, {"name": "toy_methods:Tapped"}, samples=[make_batch(1)])
+    assert methods[0].told == methods[1].told
+    of_student, of_teacher = methods[0].told
+    assert of_student == {"trunk.neck#1": (16, 4, 4), "trunk.neck#0": (16, 8, 8)}
+    assert of_teacher == {"trunk.neck#1": (24, 4, 4), "trunk.neck#0": (24, 8, 8)}
+
+
+def test_no_sample_is_read_where_nothing_is_tapped(built):
+    assert built({"name": "bckd"}, {"name": "fitnet"}, samples=(1 / 0 for _ in "x"))
+
+
+def test_unknown_taps_of_both_models_are_told_at_once(built):
+    with pytest.raises(ConfigError, match="lead nowhere") as caught:
+        built(TAPPED | {"student_taps": ["trunk.nekc#0", "x"], "teacher_taps": ["trunk.neck#0", "trunk.backbone.net"]})
+    assert caught.value.problems == (
+        "the student has no module 'trunk.nekc' (did you mean 'trunk.neck'?); 'trunk' holds: normalise, backbone, neck",
+        "the student has no module 'x'; it holds: trunk, dense_head",
+        "the teacher has no module 'trunk.backbone.net' (did you mean 'trunk.backbone'?); 'trunk.backbone' holds: body",
+    )
 
 
 def two_processes(data: Path, out: Path) -> list[dict]:

@@ -67,6 +67,48 @@ def test_terms_of_task_and_methods_are_summed(build, make_batch):
     assert not any(value.requires_grad for value in result["values"].values())
 
 
+def test_taps_are_handed_over_once_for_all_methods(build, make_batch):
+    module, batch = build(("Tapped", 1), ("Tapped", 2), "Adapter"), make_batch()
+    assert module.taps.student == ("trunk.neck#1", "trunk.neck#2")
+    assert module.taps.teacher == ("trunk.neck#1", "trunk.neck#0", "trunk.neck#2")
+    terms = module.loss_terms(batch).losses
+    step = module.methods[0].seen
+    assert step is module.methods[1].seen
+    assert step.student_taps.keys() == set(module.taps.student)
+    assert step.teacher_taps.keys() == set(module.taps.teacher)
+    assert all(step.student_taps[f"trunk.neck#{level}"] is step.student_out.features[level] for level in (1, 2))
+    assert all(step.teacher_taps[f"trunk.neck#{level}"] is step.teacher_out.features[level] for level in (0, 1, 2))
+    assert not any(tap.requires_grad for tap in step.teacher_taps.values())
+    terms["tapped_1"].backward()
+    assert module.student.trunk.neck.outputs[1].weight.grad.any()
+    assert not any(part._forward_hooks for part in module.modules())
+
+
+def test_a_method_without_taps_sees_none(build, make_batch, monkeypatch):
+    import toy_methods
+
+    seen = []
+    monkeypatch.setattr(toy_methods.Zero, "forward", lambda self, step: seen.append(step) or Terms())
+    build("Zero").loss_terms(make_batch())
+    assert seen[0].student_taps == {}
+    assert seen[0].teacher_taps == {}
+
+
+def test_terms_of_several_methods_add_up(build, make_batch):
+    methods = [{"name": name} for name in ("bckd", "fitnet", "kd")]
+    names = {"bckd": ["bckd_cls", "bckd_loc"], "fitnet": ["fitnet"], "kd": ["kd"]}
+    alone = [build(method, optimizer="sgd") for method in methods]
+    together = build(*methods)
+    for module in (*alone, together):
+        module.student.eval()
+    both = together.training_step(make_batch(), 0)
+    singles = {name: module.loss_terms(make_batch()).losses for name, module in zip(names, alone, strict=True)}
+    for name, keys in names.items():
+        assert all(torch.equal(both["values"][key], singles[name][key].detach()) for key in keys)
+    terms = [value for name, value in both["values"].items() if name != "loss"]
+    assert both["loss"].item() == pytest.approx(sum(term.item() for term in terms), rel=1e-6)
+
+
 @pytest.mark.parametrize("methods", [("Adapter", "Adapter"), ("Same",)])
 def test_a_name_given_twice_is_refused(methods, build, make_batch, monkeypatch):
     import toy_methods
@@ -75,6 +117,11 @@ def test_a_name_given_twice_is_refused(methods, build, make_batch, monkeypatch):
     monkeypatch.setattr(toy_methods, "Same", same, raising=False)
     with pytest.raises(IncompatibleError, match="both give: " + ("box" if methods == ("Same",) else "adapter, gap")):
         build(*methods).loss_terms(make_batch())
+
+
+def test_a_method_listed_twice_is_refused(build, make_batch):
+    with pytest.raises(IncompatibleError, match="both give: fitnet"):
+        build({"name": "fitnet"}, {"name": "fitnet", "adapter": "always"}).loss_terms(make_batch())
 
 
 def test_a_term_that_is_not_finite_is_named_with_its_samples(build, make_batch):

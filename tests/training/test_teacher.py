@@ -67,6 +67,13 @@ def test_its_output_carries_no_gradient_and_is_that_of_eval_mode(teacher, make_b
     assert frozen.spec is teacher.spec
 
 
+def test_its_taps_carry_no_gradient(teacher, make_batch):
+    raw, taps = FrozenTeacher(teacher).tapped(make_batch(), ("trunk.neck#2", "dense_head.class_out#0"))
+    assert taps["trunk.neck#2"] is raw.features[2]
+    assert taps["dense_head.class_out#0"].shape == (2, 2, 8, 8)
+    assert not any(tap.requires_grad for tap in taps.values())
+
+
 def test_it_follows_the_batch_to_its_device(make_batch):
     class Where(torch.nn.Linear):
         def forward(self, batch):

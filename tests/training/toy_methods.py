@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from limbeck.core.method import Method, MethodConfig, Step, Terms
+from limbeck.core.method import Method, MethodConfig, Step, TapPaths, Terms
 
 
 class Toy(Method[Any, Any, Any]):
@@ -54,6 +54,27 @@ class Detached(Adapter):
 
     def forward(self, step: Step) -> Terms:
         return Terms({"adapter": step.student_out.features[0].float().square().mean()})
+
+
+class Tapped(Toy):
+    """Taps level ``step`` of both necks, keeps the step it was given and says what it was told."""
+
+    uses_teacher = True
+
+    class Config(Toy.Config):
+        def taps(self):
+            return TapPaths((f"trunk.neck#{self.step}",), (f"trunk.neck#{self.step}", "trunk.neck#0"))
+
+    def __init__(self, config, *, student, teacher):
+        super().__init__(config, student=student, teacher=teacher)
+        self.told = student.taps, teacher.taps
+
+    def forward(self, step: Step) -> Terms:
+        self.seen = step
+        return Terms({f"tapped_{self.config.step}": step.student_taps[self.taps.student[0]].float().square().mean()})
+
+    def describe(self):
+        return [f"level {self.config.step} is tapped"]
 
 
 class Freeze(Toy):

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Column, Table
+from rich.table import Table
 from typer.core import TyperGroup
 
+from limbeck.cli.data import app as data_app
 from limbeck.errors import Interrupted, LimbeckError
 from limbeck.version import VERSION
 
@@ -42,6 +43,7 @@ app = typer.Typer(
 )
 config_app = typer.Typer(no_args_is_help=True, help="Look at run files.")
 app.add_typer(config_app, name="config")
+app.add_typer(data_app, name="data")
 
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
@@ -133,6 +135,30 @@ def demo(
 
 
 @app.command()
+def compare(
+    comparison_file: Annotated[Path, typer.Argument(help="The comparison file (YAML).", show_default=False)],
+    overrides: Overrides = None,
+) -> None:
+    """Train several methods with several seeds, and compare them with the same student without distillation.
+
+    A comparison that was stopped goes on where it stopped; rows and seeds can be added later.
+
+    Example: `limbeck compare comparison.yaml train.epochs=24`
+    """
+    from limbeck.cli.table import rows_table
+    from limbeck.comparison.config import load_comparison
+    from limbeck.comparison.run import compare as run_comparison
+    from limbeck.report.comparison import notes
+    from limbeck.run_folder import FIRST_PROCESS
+
+    outcome = run_comparison(load_comparison(comparison_file, overrides or ()), _say)
+    if FIRST_PROCESS:
+        out.print(rows_table(outcome))
+        for line in (*notes(outcome), f"table: {outcome.table}", f"plot: {outcome.plot}"):
+            _say(line)
+
+
+@app.command()
 def train(
     run_file: RunFile,
     overrides: Overrides = None,
@@ -158,16 +184,18 @@ def train(
 
 @app.command()
 def doctor(run_file: RunFile, overrides: Overrides = None) -> None:
-    """Look at config, data, teacher, losses, gradients and memory before a long training.
+    """Look at data, teacher, losses, gradients and memory before a long training.
+
+    It ends with a sentence on the whole, and with exit code 2 if something must be mended first.
 
     Example: `limbeck doctor run.yaml`
     """
-    from limbeck.pipeline import best_device, diagnose
     from limbeck.tasks import Detection2DTask
+    from limbeck.workshop import best_device, check_teacher_checkpoint, diagnose
 
     config = _load(run_file, overrides)
+    check_teacher_checkpoint(config)
     diagnose(config, Detection2DTask.load(config.data, verify_pixels=True), best_device(), _say)
-    _say("nothing stands against this run")
 
 
 @app.command("eval")
@@ -235,18 +263,27 @@ def report(run_dir: Annotated[Path, typer.Argument(help="A run folder.", show_de
 
 @app.command()
 def methods() -> None:
-    """List the methods and the models.
+    """List the methods, the models and the presets, with their settings.
 
     Example: `limbeck methods`
     """
-    from limbeck.lookup import find_method, find_model, names
+    from limbeck.lookup import find_method, find_model, names, preset, presets
 
-    table = Table("kind", "name", "what it is", Column("settings", overflow="fold"))
-    rows: list[tuple[str, str, Any]] = [("method", name, find_method(name)) for name in names("method")]
-    rows += [("model", name, find_model(name)) for name in names("model")]
-    for kind, name, found in rows:
-        settings = ", ".join(field for field in found.Config.model_fields if field not in ("name", "model"))
-        table.add_row(kind, name, (found.__doc__ or "").strip().split("\n")[0], settings)
+    found: dict[str, Any] = {name: find_method(name) for name in names("method")}
+    _list_settings("method", found)
+    _list_settings("model", {name: find_model(name) for name in names("model")})
+    table = Table("preset", "what it stands for")
+    for name in presets():
+        table.add_row(name, ", ".join(f"{key}: {value}" for key, value in preset(name).items()))
+    out.print(table)
+
+
+def _list_settings(kind: str, found: dict[str, Any]) -> None:
+    table = Table(kind, "what it is, and its settings")
+    for name, what in found.items():
+        first_line = (what.__doc__ or "").strip().split("\n")[0]
+        settings = ", ".join(field for field in what.Config.model_fields if field not in ("name", "model"))
+        table.add_row(name, "\n".join(filter(None, [first_line, settings])), end_section=True)
     out.print(table)
 
 

@@ -1,4 +1,4 @@
-"""The table that ends a run."""
+"""The tables that end a run and a comparison."""
 
 from __future__ import annotations
 
@@ -9,15 +9,23 @@ from rich.markup import escape
 from rich.table import Table
 
 from limbeck.pipeline import Outcome
+from limbeck.report.comparison import HEADER, ComparisonOutcome, table_rows
 from limbeck.report.formats import metric
+
+
+def rows_table(outcome: ComparisonOutcome) -> Table:
+    """Return the rows of a comparison below one another; what belongs to a value stands under it."""
+    table = _table(f"{outcome.folder.name}: validation images, 95 % intervals in brackets")
+    for name in HEADER:
+        table.add_column(name, justify="right" if name else "left")
+    for cells in table_rows(outcome):
+        table.add_row(*(escape(cell.replace(" [", "\n[").replace(" ±", "\n±")) for cell in cells))
+    return table
 
 
 def comparison_table(outcome: Outcome) -> Table:
     """Return teacher, control and student side by side."""
-    title = f"{outcome.folder.name}: validation images, 95 % intervals in brackets"
-    table = Table(
-        title=title, title_justify="left", box=SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True
-    )
+    table = _table(f"{outcome.folder.name}: validation images, 95 % intervals in brackets")
     table.add_column("")
     for role in outcome.evaluations:
         table.add_column(role, justify="right")
@@ -32,6 +40,12 @@ def comparison_table(outcome: Outcome) -> Table:
     table.caption = _caption(outcome)
     table.caption_justify = "left"
     return table
+
+
+def _table(title: str) -> Table:
+    return Table(
+        title=title, title_justify="left", box=SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True
+    )
 
 
 def _with_interval(model: dict[str, Any], name: str) -> str:

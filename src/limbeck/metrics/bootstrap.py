@@ -11,7 +11,7 @@ detections each, and 12 seconds for 5000 images with 20 each, on one core.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +22,21 @@ from limbeck.metrics.matching import IOU_THRESHOLDS, ClassMatches, Matches
 
 RECALL_POINTS: NDArray[np.float64] = np.linspace(0, 1, 101)
 _CELLS_PER_CHUNK = 4_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Resampled:
+    """AP and AP50 of one model, on the images as they are and on every resample of them.
+
+    Attributes:
+        as_is: On the images as they are, -1 where undefined.
+        values: On the resamples, (S,) each, NaN where undefined.
+        objects: (K,I) int, what was to be found; only models with the same truth can be compared.
+    """
+
+    as_is: dict[str, float]
+    values: dict[str, NDArray[np.float64]]
+    objects: NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +67,7 @@ def bootstrap_interval(
         seed: Seed of the drawing; the same seed draws the same images for every model.
         level: Probability mass inside the interval.
     """
-    values = _resampled(matches, samples, seed)
+    values = resample(matches, samples, seed).values
     return {name: _interval(values[name], level) for name in values}
 
 
@@ -71,11 +86,54 @@ def paired_bootstrap(
     Raises:
         ValueError: The matches belong to different images.
     """
-    if [c.objects.tolist() for c in matches_a.classes] != [c.objects.tolist() for c in matches_b.classes]:
-        raise ValueError("a paired bootstrap needs two models that were matched on the same truth")
-    values_a, values_b = _resampled(matches_a, samples, seed), _resampled(matches_b, samples, seed)
-    as_is_a, as_is_b = average_precision(matches_a), average_precision(matches_b)
-    return {name: _paired(as_is_a[name] - as_is_b[name], values_a[name] - values_b[name], level) for name in values_a}
+    return mean_difference([resample(matches_a, samples, seed)], [resample(matches_b, samples, seed)], level)
+
+
+def mean_difference(
+    models_a: Sequence[Resampled], models_b: Sequence[Resampled], level: float = 0.95
+) -> dict[str, PairedDifference]:
+    """Return how much better the models a are than the models b, pair by pair and on average, for AP and AP50.
+
+    A pair is, for example, the student and the control of one seed. Every resample r of the images is shown to all
+    models, and gives the mean over the P pairs, d_r = sum_p (AP(a_p, r) - AP(b_p, r)) / P; the interval holds the
+    middle ``level`` of all d_r. So it covers the choice of images, with these models given. It does not cover how
+    other trainings would have turned out: for that, look at how the differences of the pairs scatter.
+
+    Args:
+        models_a: The ones, all resampled with the same seed.
+        models_b: Their counterparts, in the same order.
+        level: Probability mass inside the interval.
+
+    Raises:
+        ValueError: The models belong to different images, or not all of them have a counterpart.
+    """
+    if any(not np.array_equal(model.objects, models_a[0].objects) for model in (*models_a, *models_b)):
+        raise ValueError("a paired bootstrap needs models that were matched on the same truth")
+    pairs = list(zip(models_a, models_b, strict=True))
+    return {
+        name: _paired(
+            float(np.mean([a.as_is[name] - b.as_is[name] for a, b in pairs])),
+            np.mean([a.values[name] - b.values[name] for a, b in pairs], axis=0),
+            level,
+        )
+        for name in models_a[0].values
+    }
+
+
+def resample(matches: Matches, samples: int = 1000, seed: int = 0) -> Resampled:
+    """Measure a model on resamples of the images.
+
+    Args:
+        matches: Of the model, see `matching.match`.
+        samples: Number of resamples.
+        seed: Seed of the drawing; the same seed draws the same images for every model.
+    """
+    detections = max((len(c.image) for c in matches.classes), default=0)
+    chunk = max(1, _CELLS_PER_CHUNK // max(detections, matches.num_images, 1))
+    parts = [_weighted(matches, weights) for weights in _draws(matches.num_images, samples, seed, chunk)]
+    values = {name: np.concatenate([part[name] for part in parts]) for name in ("AP", "AP50")}
+    objects = np.array([found.objects for found in matches.classes])
+    return Resampled(average_precision(matches), values, objects)
 
 
 def average_precision(matches: Matches) -> dict[str, float]:
@@ -93,14 +151,6 @@ def gap_closed(teacher: float, control: float, student: float) -> float | None:
     0.5
     """
     return (student - control) / (teacher - control) if teacher > control else None
-
-
-def _resampled(matches: Matches, samples: int, seed: int) -> dict[str, NDArray[np.float64]]:
-    """Return AP and AP50 of every resample, (S,) each, NaN where undefined."""
-    detections = max((len(c.image) for c in matches.classes), default=0)
-    chunk = max(1, _CELLS_PER_CHUNK // max(detections, matches.num_images, 1))
-    parts = [_weighted(matches, weights) for weights in _draws(matches.num_images, samples, seed, chunk)]
-    return {name: np.concatenate([part[name] for part in parts]) for name in ("AP", "AP50")}
 
 
 def _draws(num_images: int, samples: int, seed: int, chunk: int) -> Iterator[NDArray[np.int64]]:

@@ -217,15 +217,37 @@ def collect(run_dir: Path) -> Run:
 
 
 def _read_model(folder: Path, truth: CocoTruth) -> ModelRun:
+    evaluation = read_evaluation(folder)
+    log = folder / "metrics.jsonl"
+    trained_here = evaluation.role != "teacher" or log.exists()
+    return ModelRun(evaluation, read_predictions(folder, truth), _read_log(log) if trained_here else [])
+
+
+def read_evaluation(folder: Path) -> Evaluation:
+    """Read what is known of the model in a folder.
+
+    Raises:
+        RunFolderError: The file is missing, cut off, or does not hold what it should.
+    """
+    return _read(folder / "evaluation.json", Evaluation)
+
+
+def read_predictions(folder: Path, truth: CocoTruth) -> list[CocoResult]:
+    """Read the detections of the model in a folder.
+
+    Args:
+        folder: The folder.
+        truth: What they must fit.
+
+    Raises:
+        RunFolderError: The file is missing, cut off, or does not hold what it should.
+    """
     predictions = _read(folder / "predictions.json", list[CocoResult])
     try:
         check_predictions(truth, predictions)
     except DataError as error:
         raise RunFolderError(f"{folder / 'predictions.json'} does not fit truth.json: {error.problems[0]}.") from error
-    evaluation = _read(folder / "evaluation.json", Evaluation)
-    log = folder / "metrics.jsonl"
-    trained_here = evaluation.role != "teacher" or log.exists()
-    return ModelRun(evaluation, predictions, _read_log(log) if trained_here else [])
+    return predictions
 
 
 def _read_bundle(path: Path) -> Bundle | None:

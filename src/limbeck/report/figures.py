@@ -22,7 +22,7 @@ MAX_POINTS = 150
 """Points per curve; longer logs are averaged in equal stretches."""
 MAX_PR_CLASSES = 12
 VALIDATED = ("val/AP", "val/AP50")
-_STYLE: Any = {
+STYLE: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "limbeck",
     "font.family": "sans-serif",
@@ -59,7 +59,7 @@ class Figure:
 def metric_bars(models: Mapping[Role, ModelRun]) -> Figure:
     """Draw AP and AP50 of the models as bars with the whiskers of their intervals."""
     names = ("AP", "AP50")
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         canvas, axes = _canvas(height=1.0 + 0.32 * len(models) * len(names))
         ticks = []
         for group, name in enumerate(names):
@@ -105,7 +105,7 @@ def _curve_order(key: str) -> tuple[int, str]:
 def _curve(key: str, logs: Mapping[Role, Sequence[Mapping[str, float]]]) -> Figure:
     title = key.replace("val/", "validation ").replace("train/loss", "total loss").replace("train/", "loss term ")
     shown = []
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         canvas, axes = _canvas()
         for role, log in logs.items():
             points = {line["step"]: line[key] for line in log if key in line and "step" in line}
@@ -135,7 +135,7 @@ def pr_curves(run: Run) -> list[Figure]:
 
 
 def _pr_curve(name: str, models: Mapping[Role, ModelRun]) -> Figure:
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         canvas, axes = _canvas()
         for role, model in models.items():
             precision = model.evaluation.pr_curves.get(name, [])

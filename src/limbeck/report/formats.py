@@ -20,8 +20,8 @@ def metric(value: float) -> str:
 
 
 def signed(value: float) -> str:
-    """Write a difference of metrics with its sign: 0.0412 as +0.041."""
-    return f"{value:+.3f}"
+    """Write a difference of metrics with its sign: 0.0412 as +0.041; there is no -0.000."""
+    return f"{value:+z.3f}"
 
 
 def percent(share: float) -> str:

@@ -1,0 +1,130 @@
+"""The comparison file: a run, the seeds, and which methods make which row of the table."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from limbeck.config import (
+    NAME_PATTERN,
+    Key,
+    MethodSettings,
+    RunConfig,
+    load_config,
+    parse_config,
+    parse_settings,
+    taught,
+)
+from limbeck.errors import ConfigError
+from limbeck.run_file import apply_overrides, read_settings
+
+CONTROL = "control"
+"""The row that every other one is held against: the student without distillation."""
+TITLE = "The comparison is not valid:"
+
+
+def _not_taken(row: str) -> str:
+    if row in (CONTROL, "teacher"):
+        raise ValueError(f"'{row}' is in every comparison; give the row another name")
+    return row
+
+
+RowName = Annotated[str, Field(pattern=NAME_PATTERN), AfterValidator(_not_taken)]
+Seed = Annotated[int, Field(ge=0)]
+MethodList = Annotated[tuple[MethodSettings, ...], Field(min_length=1)]
+
+
+class ComparisonConfig(BaseModel):
+    """Methods against one another and against no distillation: one data set, one student, several seeds.
+
+    Attributes:
+        name: Name of the comparison; its folder lies in the ``runs_dir`` of the run.
+        run: Data, teacher, student and training. Its ``seed`` is the teacher's; its ``methods`` are not used.
+        seeds: Every row is trained once with each of them.
+        methods: The methods of each row, by its name.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(pattern=NAME_PATTERN)
+    run: RunConfig
+    seeds: tuple[Seed, ...] = Field(min_length=1)
+    methods: dict[RowName, MethodList] = Field(min_length=1)
+
+    @field_validator("seeds")
+    @classmethod
+    def _seeds_differ(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
+        if twice := [seed for seed, count in Counter(seeds).items() if count > 1]:
+            raise ValueError(f"the seed {twice[0]} stands twice")
+        return seeds
+
+    @field_validator("methods")
+    @classmethod
+    def _rows_differ(cls, methods: dict[str, tuple[Any, ...]]) -> dict[str, tuple[Any, ...]]:
+        """Refuse rows that would share a folder where the file system knows no upper case."""
+        if twice := [row for row, count in Counter(row.casefold() for row in methods).items() if count > 1]:
+            raise ValueError(f"two rows are called '{twice[0]}', but for upper and lower case")
+        return methods
+
+    @model_validator(mode="after")
+    def _fits_its_run(self) -> ComparisonConfig:
+        problems = [
+            f"the row '{row}' needs a teacher for '{needing[0]}': give the section 'teacher' in the run"
+            for row, methods in self.methods.items()
+            if self.run.teacher is None and (needing := taught(methods))
+        ]
+        if self.name == self.run.name:
+            problems.append(f"the run is called '{self.name}' too; each needs a folder of its own")
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
+    @property
+    def run_dir(self) -> Path:
+        """The folder of this comparison."""
+        return self.run.runs_dir / self.name
+
+    @property
+    def uses_teacher(self) -> bool:
+        """Whether any row needs a teacher."""
+        return any(taught(methods) for methods in self.methods.values())
+
+
+def load_comparison(path: Path, overrides: Sequence[str] = ()) -> ComparisonConfig:
+    """Read and check a comparison file.
+
+    Args:
+        path: The YAML file. Its ``run`` is the path of a run file, relative to this one, or the settings themselves.
+        overrides: ``key.sub=value`` each. A key of the comparison file is changed there, any other one in the run.
+
+    Raises:
+        ConfigError: All problems of both files and of the overrides, one line each.
+    """
+    settings = read_settings(path)
+    if "student" in settings:
+        raise ConfigError(TITLE, [f"{path}: is a run file; a comparison names it as its 'run'"])
+    own = [override for override in overrides if re.split("[.=]", override)[0] in ComparisonConfig.model_fields]
+    problems = apply_overrides(settings, own)
+    broken: list[Key] = []
+    if "run" in settings:
+        try:
+            settings["run"] = _read_run(settings["run"], path, [other for other in overrides if other not in own])
+        except ConfigError as error:
+            problems += error.problems
+            settings["run"] = None
+            broken.append(("run",))
+    return parse_settings(ComparisonConfig, settings, str(path), problems, broken, TITLE)
+
+
+def _read_run(run: Any, path: Path, overrides: Sequence[str]) -> RunConfig:
+    if isinstance(run, str):
+        return load_config(path.parent / run, overrides)
+    if not isinstance(run, Mapping):
+        raise ConfigError(TITLE, [f"{path}: run: must be the path of a run file, was given {run!r}"])
+    settings = dict(run)
+    return parse_config(settings, f"{path}: run", apply_overrides(settings, overrides))

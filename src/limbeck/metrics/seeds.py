@@ -1,0 +1,110 @@
+"""Rows of a comparison, each trained with several seeds: how they scatter, and what they gain over the control."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean, stdev
+
+from limbeck.metrics.bootstrap import (
+    PairedDifference,
+    Resampled,
+    average_precision,
+    gap_closed,
+    mean_difference,
+    resample,
+)
+from limbeck.metrics.matching import Matches
+
+
+@dataclass(frozen=True, slots=True)
+class OverSeeds:
+    """One number per seed.
+
+    Attributes:
+        values: In the order of the seeds.
+        mean: Their mean.
+        deviation: Their sample standard deviation; None for a single seed.
+    """
+
+    values: tuple[float, ...]
+    mean: float
+    deviation: float | None
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> OverSeeds:
+        """Return the numbers with mean and deviation.
+
+        >>> OverSeeds.of([0.25, 0.75]).mean
+        0.5
+        """
+        return cls(tuple(values), fmean(values), stdev(values) if len(values) > 1 else None)
+
+
+@dataclass(frozen=True, slots=True)
+class Gain:
+    """How much better a row is than the control.
+
+    Attributes:
+        over_seeds: The difference to the control of the same seed: shows the luck of the trainings.
+        over_images: The mean of these differences, with its interval over the choice of images.
+    """
+
+    over_seeds: OverSeeds
+    over_images: PairedDifference
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row of a comparison.
+
+    Attributes:
+        name: Its name.
+        scores: AP and AP50.
+        gains: The same over the control; empty for the control.
+        gap_closed: Share of the way from the control to the teacher, from the means over the seeds; None for the
+            control, without a teacher, and where the teacher is not better than the control.
+    """
+
+    name: str
+    scores: dict[str, OverSeeds]
+    gains: dict[str, Gain]
+    gap_closed: float | None
+
+
+def compare_rows(
+    models: Mapping[str, Sequence[Matches]], teacher: Matches | None, metric: str, *, samples: int, seed: int
+) -> list[Row]:
+    """Compare rows with the control.
+
+    Args:
+        models: The models of each row in the order of the seeds; the first row is the control.
+        teacher: The teacher, if there is one.
+        metric: The metric that the gap is measured in.
+        samples: Resamples of the bootstrap.
+        seed: Seed of the bootstrap.
+
+    Raises:
+        ValueError: The models were not matched on the same truth, or a row has another number of seeds.
+    """
+    resampled = {name: [resample(matches, samples, seed) for matches in row] for name, row in models.items()}
+    control = next(iter(resampled.values()))
+    goal = average_precision(teacher)[metric] if teacher is not None else None
+    return [_row(name, row, control, goal, metric) for name, row in resampled.items()]
+
+
+def _row(name: str, row: Sequence[Resampled], control: Sequence[Resampled], goal: float | None, metric: str) -> Row:
+    scores = {key: OverSeeds.of([model.as_is[key] for model in row]) for key in row[0].as_is}
+    if row is control:
+        return Row(name, scores, {}, None)
+    base = OverSeeds.of([model.as_is[metric] for model in control]).mean
+    closed = None if goal is None else gap_closed(goal, base, scores[metric].mean)
+    return Row(name, scores, _gains(row, control), closed)
+
+
+def _gains(row: Sequence[Resampled], control: Sequence[Resampled]) -> dict[str, Gain]:
+    pairs = list(zip(row, control, strict=True))
+    return {
+        key: Gain(OverSeeds.of([a.as_is[key] - b.as_is[key] for a, b in pairs]), over_images)
+        for key, over_images in mean_difference(row, control).items()
+    }

@@ -1,0 +1,154 @@
+"""What a comparison leaves behind: all numbers as json, the table, and one picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from limbeck.files import write_json, write_text
+from limbeck.metrics.seeds import Gain, OverSeeds, Row
+from limbeck.report.collect import Evaluation
+from limbeck.report.comparison_plot import METRIC, draw
+from limbeck.report.formats import UNKNOWN, count, duration, metric, optional, percent, signed
+
+HEADER = ("", "AP", "AP50", "AP - control", "seeds better", "gap closed", "training")
+
+
+@dataclass(frozen=True, slots=True)
+class ComparisonOutcome:
+    """What a comparison came to.
+
+    Attributes:
+        folder: Its folder.
+        seeds: The seeds, in the order of all values.
+        rows: The control, then the rows of the comparison file.
+        models: What is known of the models of each row, by its name.
+        teacher: What is known of the teacher, if there is one.
+        samples: Resamples behind the intervals.
+        val_images: Number of validation images.
+    """
+
+    folder: Path
+    seeds: tuple[int, ...]
+    rows: tuple[Row, ...]
+    models: dict[str, list[Evaluation]]
+    teacher: Evaluation | None
+    samples: int
+    val_images: int
+
+    @property
+    def table(self) -> Path:
+        """The table in Markdown."""
+        return self.folder / "table.md"
+
+    @property
+    def plot(self) -> Path:
+        """The picture."""
+        return self.folder / "plot.png"
+
+
+def write_comparison(outcome: ComparisonOutcome) -> None:
+    """Write ``comparison.json``, ``table.md`` and ``plot.png`` into the folder of a comparison."""
+    write_json(outcome.folder / "comparison.json", _content(outcome))
+    write_text(outcome.table, _markdown(outcome))
+    goal = None if outcome.teacher is None else outcome.teacher.metrics[METRIC]
+    draw(outcome.rows, goal).savefig(outcome.plot, dpi=160, metadata={"Software": None})
+
+
+def table_rows(outcome: ComparisonOutcome) -> list[tuple[str, ...]]:
+    """Return the cells of the table below `HEADER`: the teacher, the control, and the other rows."""
+    rows = [_cells(row, outcome.models[row.name]) for row in outcome.rows]
+    if outcome.teacher is None:
+        return rows
+    teacher = outcome.teacher
+    scores = [metric(teacher.metrics[name]) for name in ("AP", "AP50")]
+    return [("teacher", *scores, "", "", "", optional(teacher.train_seconds, duration)), *rows]
+
+
+def _cells(row: Row, models: Sequence[Evaluation]) -> tuple[str, ...]:
+    scores = [_spread(row.scores[name]) for name in ("AP", "AP50")]
+    gain = row.gains.get(METRIC)
+    gained = ("", "") if gain is None else (_gain(gain), f"{_better(gain)} of {len(models)}")
+    closed = "" if gain is None else optional(row.gap_closed, percent)
+    return (row.name, *scores, *gained, closed, _training_time(models))
+
+
+def _spread(over_seeds: OverSeeds) -> str:
+    deviation = "" if over_seeds.deviation is None else f" ± {over_seeds.deviation:.3f}"
+    return metric(over_seeds.mean) + (deviation if over_seeds.mean >= 0 else "")
+
+
+def _gain(gain: Gain) -> str:
+    images = gain.over_images
+    return f"{signed(images.difference)} [{signed(images.low)}, {signed(images.high)}]"
+
+
+def _better(gain: Gain) -> int:
+    return sum(value > 0 for value in gain.over_seeds.values)
+
+
+def _training_time(models: Sequence[Evaluation]) -> str:
+    seconds = [model.train_seconds for model in models if model.train_seconds is not None]
+    return duration(sum(seconds) / len(seconds)) if seconds else UNKNOWN
+
+
+def notes(outcome: ComparisonOutcome) -> list[str]:
+    """Return what the columns mean and what the intervals do not cover."""
+    several = len(outcome.seeds) > 1
+    spread = "mean and standard deviation over the seeds" if several else "of one seed"
+    return [
+        f"{outcome.val_images} validation images; seeds {', '.join(map(str, outcome.seeds))}. Scores: {spread}.",
+        "AP - control: to the control of the same seed"
+        + (", mean over the seeds" if several else "")
+        + "; in brackets "
+        f"the 95 % interval of a paired bootstrap over the validation images ({outcome.samples} resamples).",
+        "The interval covers the choice of images, not the luck of a training: for that, look at how the seeds scatter."
+        if several
+        else "The interval covers the choice of images, not the luck of a training: for that, give more seeds.",
+    ]
+
+
+def _costs(outcome: ComparisonOutcome) -> list[str]:
+    student = outcome.models[outcome.rows[0].name][0]
+    models = {"teacher": outcome.teacher, "student": student}
+    return [
+        f"The {who}: {count(model.parameters)} parameters, {optional(model.multiply_adds, count)} multiply-adds, "
+        + (f"{model.latency_ms.p50:.1f} ms per image in PyTorch." if model.latency_ms else "latency not measured.")
+        for who, model in models.items()
+        if model is not None
+    ]
+
+
+def _markdown(outcome: ComparisonOutcome) -> str:
+    lines = [HEADER, ("---", *["---:"] * (len(HEADER) - 1)), *table_rows(outcome)]
+    table = "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+    remarks = "\n".join(f"* {remark}" for remark in (*notes(outcome), *_costs(outcome)))
+    picture = f"![AP of every seed, and the differences to the control]({outcome.plot.name})"
+    return f"# {outcome.folder.name}\n\n{table}\n\n{remarks}\n\n{picture}\n\n`{command(outcome)}`\n"
+
+
+def command(outcome: ComparisonOutcome) -> str:
+    """Return the command that makes this comparison."""
+    return f"limbeck compare {outcome.folder / 'config.yaml'}"
+
+
+def _content(outcome: ComparisonOutcome) -> dict[str, Any]:
+    return {
+        "command": command(outcome),
+        "seeds": outcome.seeds,
+        "bootstrap_samples": outcome.samples,
+        "val_images": outcome.val_images,
+        "teacher": None if outcome.teacher is None else _facts(outcome.teacher),
+        "rows": [
+            asdict(row) | {"models": [_facts(model) for model in outcome.models[row.name]]} for row in outcome.rows
+        ],
+    }
+
+
+def _facts(model: Evaluation) -> dict[str, Any]:
+    """Return what is known of a model but for its curves."""
+    facts = asdict(model)
+    del facts["pr_curves"]
+    return facts

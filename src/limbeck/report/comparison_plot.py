@@ -1,0 +1,130 @@
+"""The picture of a comparison: every seed, the means, and how sure the gain over the control is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Canvas
+from matplotlib.legend_handler import HandlerLine2D
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from limbeck.metrics.seeds import Gain, Row
+from limbeck.report.colours import COLOURS, LINE_STYLES
+from limbeck.report.figures import STYLE
+from limbeck.report.formats import metric, signed
+
+METRIC = "AP"
+INK = "#1f2329"
+WIDTH = 8.6
+ROW_HEIGHT = 0.5
+"""Both in inches."""
+SPREAD = 0.12
+"""Dots of a row are spread over this part of its height, so that equal values do not hide one another."""
+BACKGROUND = {"facecolor": "white", "edgecolor": "none", "pad": 0.4}
+DOT: dict[str, Any] = {"marker": "o", "linestyle": "", "markersize": 5, "alpha": 0.8, "markeredgewidth": 0}
+MEAN: dict[str, Any] = {"marker": "|", "linestyle": "", "markersize": 13, "markeredgewidth": 2.2, "color": INK}
+INTERVAL: dict[str, Any] = {"marker": "|", "markersize": 6, "linewidth": 1.3, "color": INK}
+
+
+def draw(rows: Sequence[Row], teacher: float | None) -> Canvas:
+    """Draw AP on the left and the gain over the control on the right, a line per row, the highest gain first.
+
+    Args:
+        rows: The rows; the first one is the control.
+        teacher: AP of the teacher, drawn as a line.
+    """
+    control, *others = rows
+    shown = [control, *sorted(others, key=lambda row: -row.gains[METRIC].over_images.difference)]
+    with mpl.rc_context(STYLE):
+        canvas = Canvas(figsize=(WIDTH, 1.6 + ROW_HEIGHT * len(rows)))
+        scores, gains = canvas.subplots(1, 2, sharey=True)
+        _draw_scores(scores, shown, teacher)
+        _draw_gains(gains, shown)
+        scores.set_yticks(range(len(shown)), [row.name for row in shown])
+        scores.set_ylim(len(shown) - 0.5, -0.8)
+        for axes in (scores, gains):
+            axes.grid(visible=False, axis="y")
+            axes.tick_params(axis="y", length=0)
+            axes.xaxis.set_major_locator(MaxNLocator(5))
+        _add_legend(canvas)
+        return canvas
+
+
+def _draw_scores(axes: Axes, rows: Sequence[Row], teacher: float | None) -> None:
+    axes.set_title(METRIC)
+    axes.axvline(rows[0].scores[METRIC].mean, color=COLOURS["control"], linestyle=LINE_STYLES["control"])
+    if teacher is not None:
+        axes.axvline(teacher, color=COLOURS["teacher"], linestyle=LINE_STYLES["teacher"])
+        side = -1 if teacher > rows[0].scores[METRIC].mean else 1
+        axes.annotate(
+            f"teacher {metric(teacher)}",
+            (teacher, -0.75),
+            (5 * side, 0),
+            textcoords="offset points",
+            ha="right" if side < 0 else "left",
+            va="top",
+            color=COLOURS["teacher"],
+            bbox=BACKGROUND,
+        )
+    for place, row in enumerate(rows):
+        over_seeds = row.scores[METRIC]
+        _draw_dots(axes, place, over_seeds.values, COLOURS["student" if place else "control"])
+        axes.plot(over_seeds.mean, place, **MEAN)
+        _label(axes, over_seeds.mean, place, metric(over_seeds.mean))
+
+
+def _draw_gains(axes: Axes, rows: Sequence[Row]) -> None:
+    axes.set_title(f"{METRIC} over the control of the same seed")
+    axes.axvline(0, color=COLOURS["control"], linestyle=LINE_STYLES["control"])
+    for place, row in enumerate(rows):
+        if METRIC in row.gains:
+            _draw_gain(axes, place, row.gains[METRIC])
+
+
+def _draw_gain(axes: Axes, place: int, gain: Gain) -> None:
+    images = gain.over_images
+    axes.plot([images.low, images.high], [place, place], **INTERVAL)
+    _draw_dots(axes, place, gain.over_seeds.values, COLOURS["student"])
+    axes.plot(images.difference, place, **MEAN)
+    _label(
+        axes, images.difference, place, f"{signed(images.difference)}  [{signed(images.low)}, {signed(images.high)}]"
+    )
+
+
+def _draw_dots(axes: Axes, place: int, values: Sequence[float], colour: str) -> None:
+    heights = place + np.linspace(-SPREAD, SPREAD, len(values)) * (len(values) > 1)
+    axes.plot(values, heights, color=colour, **DOT)
+
+
+def _label(axes: Axes, x: float, place: int, text: str) -> None:
+    axes.annotate(
+        text,
+        (x, place),
+        (0, 9),
+        textcoords="offset points",
+        ha="center",
+        va="bottom",
+        fontsize=8,
+        color=INK,
+        bbox=BACKGROUND,
+    )
+
+
+def _add_legend(canvas: Canvas) -> None:
+    interval = Line2D([], [], label="95 % interval over the validation images", **INTERVAL)
+    canvas.legend(
+        handles=[
+            Line2D([], [], color=COLOURS["student"], label="one seed", **DOT),
+            Line2D([], [], label="mean over the seeds", **MEAN),
+            interval,
+        ],
+        handler_map={interval: HandlerLine2D(numpoints=2)},
+        loc="outside lower center",
+        ncols=3,
+        frameon=False,
+    )

@@ -1,0 +1,137 @@
+"""What a comparison leaves behind, from numbers made up here."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from limbeck.metrics.bootstrap import PairedDifference
+from limbeck.metrics.seeds import Gain, OverSeeds, Row
+from limbeck.report.collect import Evaluation, Latency
+from limbeck.report.comparison import HEADER, ComparisonOutcome, notes, table_rows, write_comparison
+from limbeck.report.comparison_plot import draw
+from limbeck.roles import Role
+
+
+def evaluation(role: Role, ap: float, seconds: float | None = 60.0) -> Evaluation:
+    return Evaluation(
+        role=role,
+        model="gfl",
+        backbone="resnet18",
+        parameters=1_000_000 if role == "teacher" else 250_000,
+        multiply_adds=None,
+        weights_bytes=None,
+        latency_ms=Latency(p50=4.0, p95=5.0, runs=10),
+        train_seconds=seconds,
+        epochs=3,
+        metrics={"AP": ap, "AP50": ap},
+        intervals={"AP": (0, 1)},
+        per_class={},
+        pr_curves={"wheel": [1.0] * 101},
+    )
+
+
+def row(name: str, values: list[float], control: list[float] | None = None, closed: float | None = None) -> Row:
+    gains = {}
+    if control is not None:
+        over_seeds = OverSeeds.of([a - b for a, b in zip(values, control, strict=True)])
+        mean = over_seeds.mean
+        gains = {
+            name: Gain(over_seeds, PairedDifference(mean, mean - 0.02, mean + 0.03, 0.9)) for name in ("AP", "AP50")
+        }
+    return Row(name, {name: OverSeeds.of(values) for name in ("AP", "AP50")}, gains, closed)
+
+
+@pytest.fixture
+def outcome(tmp_path: Path) -> ComparisonOutcome:
+    control = [0.30, 0.34]
+    rows = (row("control", control), row("ld", [0.29, 0.35], control, 0.0), row("bckd", [0.36, 0.38], control, 0.417))
+    return ComparisonOutcome(
+        folder=tmp_path,
+        seeds=(0, 5),
+        rows=rows,
+        models={
+            r.name: [evaluation("student", value, 30 + 60 * n) for n, value in enumerate(r.scores["AP"].values)]
+            for r in rows
+        },
+        teacher=evaluation("teacher", 0.44, 7500),
+        samples=1000,
+        val_images=20,
+    )
+
+
+def one_seed(outcome: ComparisonOutcome) -> ComparisonOutcome:
+    rows = (row("control", [0.3]), row("ld", [0.25], [0.3]))
+    models = {name: [evaluation("student", 0.3)] for name in ("control", "ld")}
+    return replace(outcome, seeds=(7,), rows=rows, models=models, teacher=None)
+
+
+def test_the_table_has_teacher_control_and_rows_in_their_order(outcome: ComparisonOutcome) -> None:
+    assert table_rows(outcome) == [
+        ("teacher", "0.440", "0.440", "", "", "", "2 h 05 min"),
+        ("control", "0.320 ± 0.028", "0.320 ± 0.028", "", "", "", "1 min 00 s"),
+        ("ld", "0.320 ± 0.042", "0.320 ± 0.042", "+0.000 [-0.020, +0.030]", "1 of 2", "0.0 %", "1 min 00 s"),
+        ("bckd", "0.370 ± 0.014", "0.370 ± 0.014", "+0.050 [+0.030, +0.080]", "2 of 2", "42 %", "1 min 00 s"),
+    ]
+    assert all(len(cells) == len(HEADER) for cells in table_rows(outcome))
+
+
+def test_one_seed_has_no_deviation_and_asks_for_more(outcome: ComparisonOutcome) -> None:
+    single = one_seed(outcome)
+    assert table_rows(single)[1][:5] == ("ld", "0.250", "0.250", "-0.050 [-0.070, -0.020]", "0 of 1")
+    assert table_rows(single)[1][5] == "n/a"
+    assert "give more seeds" in " ".join(notes(single))
+    assert "give more seeds" not in " ".join(notes(outcome))
+
+
+def test_what_is_undefined_is_not_shown_as_a_number(outcome: ComparisonOutcome) -> None:
+    undefined = row("control", [-1, -1])
+    models = {"control": [evaluation("control", -1, None)] * 2}
+    cells = table_rows(replace(outcome, rows=(undefined,), models=models))[1]
+    assert cells == ("control", "n/a", "n/a", "", "", "", "n/a")
+
+
+def test_all_is_written(outcome: ComparisonOutcome) -> None:
+    write_comparison(outcome)
+    table = outcome.table.read_text(encoding="utf-8")
+    for cells in (HEADER, *table_rows(outcome)):
+        assert "| " + " | ".join(cells) + " |" in table
+    assert "(plot.png)" in table
+    assert "The teacher: 1 M parameters, n/a multiply-adds, 4.0 ms per image" in table
+    content = json.loads((outcome.folder / "comparison.json").read_text())
+    assert content["command"] in table
+    assert content["seeds"] == [0, 5]
+    assert [r["name"] for r in content["rows"]] == ["control", "ld", "bckd"]
+    assert content["rows"][2]["gains"]["AP"]["over_seeds"]["values"] == pytest.approx([0.06, 0.04])
+    assert content["teacher"]["metrics"] == {"AP": 0.44, "AP50": 0.44}
+    assert "pr_curves" not in content["teacher"]
+    before = outcome.plot.read_bytes()
+    write_comparison(outcome)
+    assert outcome.plot.read_bytes() == before
+
+
+def words(canvas: Any) -> list[str]:
+    return [text.get_text() for axes in canvas.axes for text in axes.texts]
+
+
+def test_the_picture_shows_every_row_the_best_gain_first(outcome: ComparisonOutcome) -> None:
+    canvas = draw(outcome.rows, 0.44)
+    scores, gains = canvas.axes
+    assert [label.get_text() for label in scores.get_yticklabels()] == ["control", "bckd", "ld"]
+    assert words(canvas) == [
+        "teacher 0.440", "0.320", "0.370", "0.320", "+0.050  [+0.030, +0.080]", "+0.000  [-0.020, +0.030]",
+    ]  # fmt: skip
+    dots = [line.get_xdata().tolist() for line in gains.lines if line.get_marker() == "o"]
+    assert dots == [pytest.approx([0.06, 0.04]), pytest.approx([-0.01, 0.01])]
+    ends = [list(line.get_xdata()) for line in gains.lines if len(line.get_xdata()) == 2 and line.get_marker() == "|"]
+    assert ends == [pytest.approx([0.03, 0.08]), pytest.approx([-0.02, 0.03])]
+
+
+def test_the_picture_does_without_a_teacher_and_with_one_seed(outcome: ComparisonOutcome) -> None:
+    single = one_seed(outcome)
+    assert words(draw(single.rows, None)) == ["0.300", "0.250", "-0.050  [-0.070, -0.020]"]
+    assert "teacher 0.100" in words(draw(single.rows, 0.1))
