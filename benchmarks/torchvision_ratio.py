@@ -1,7 +1,7 @@
 """Our detectors against torchvision's, ResNet-18 and FPN: training step and eager inference at 320 px, in one run.
 
-python benchmarks/torchvision_ratio.py              # both, a file of results each
-python benchmarks/torchvision_ratio.py fcos         # one of them
+python benchmarks/torchvision_ratio.py                     # both, a file of results each
+python benchmarks/torchvision_ratio.py --detector fcos     # one of them
 """
 
 from __future__ import annotations
@@ -143,16 +143,16 @@ def measure(detector: str, rounds: int) -> None:
                 "default_ratio": round(seconds["limbeck_default"] / seconds["torchvision"], 3),
             }
         )
-    save(f"{detector}_vs_torchvision", rows, f"python benchmarks/torchvision_ratio.py {detector}")
+    save(f"{detector}_vs_torchvision", rows, f"python benchmarks/torchvision_ratio.py --detector {detector}")
 
 
 def main() -> None:
     """Measure the detectors that the command line names."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("detectors", nargs="*", choices=list(THEIRS), help="both if none is named")
+    parser.add_argument("--detector", choices=list(THEIRS), help="both if none is named")
     parser.add_argument("--rounds", type=int, default=9)
     arguments = parser.parse_args()
-    for detector in arguments.detectors or THEIRS:
+    for detector in [arguments.detector] if arguments.detector else THEIRS:
         measure(detector, arguments.rounds)
 
 

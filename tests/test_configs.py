@@ -1,5 +1,6 @@
 """Every file in configs/ is complete and can be trained, so that none of them rots."""
 
+from copy import deepcopy
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,9 @@ import torch
 import yaml
 
 from limbeck.comparison.config import load_comparison
-from limbeck.config import dump_config, load_config
+from limbeck.config import dump_config, load_config, parse_config
+from limbeck.errors import ConfigError
+from limbeck.run_file import read_settings
 from limbeck.tasks import Detection2DTask
 from limbeck.training.fit import build_methods, seeded_model
 from limbeck.training.module import Distillation
@@ -55,8 +58,26 @@ def test_a_config_is_complete_and_named_after_its_file(path):
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_a_typo_in_any_key_is_met_with_the_key(path):
+    settings = read_settings(path)
+    for key in keys_of(settings):
+        *way, last = key.split(".")
+        if last.isdecimal():
+            continue
+        changed = deepcopy(settings)
+        section = changed
+        for part in way:
+            section = section[int(part) if isinstance(section, list) else part]
+        section[last[:1] + last[2:] if len(last) > 2 else last * 2] = section.pop(last)
+        with pytest.raises(ConfigError, match=rf"did you mean '{last}'|the key '{last}' is missing"):
+            parse_config(changed)
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_a_config_can_be_trained(path):
     config = load_config(path, SMALL)
+    if not config.data.train.images.exists():
+        pytest.skip(f"{config.data.train.images} is not beside this checkout")
     task = Detection2DTask.load(config.data)
     student = seeded_model(config.student, task.classes, config.seed)
     teacher = seeded_model(config.teacher, task.classes, config.seed + 1) if config.uses_teacher else None

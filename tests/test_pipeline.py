@@ -1,13 +1,15 @@
 import json
+from dataclasses import replace
 
 import pytest
 
 import limbeck
 from limbeck.config import RunConfig, load_config
 from limbeck.errors import CheckpointError, ConfigError, DataError, DoctorError, IncompatibleError, RunFolderError
+from limbeck.lookup import build_model
 from limbeck.pipeline import Run, distill, export_weights
 from limbeck.tasks import Detection2DTask
-from limbeck.weights import read_info
+from limbeck.weights import load_weights, read_info, save_weights
 
 STEPS = ["doctor", "teacher", "control", "student", "evaluation", "export", "report"]
 
@@ -135,6 +137,30 @@ def test_several_methods_teach_together_and_say_what_they_chose(finished_run, ru
     assert {"train/bckd_cls", "train/fitnet", "train/kd"} < json.loads(lines[0]).keys()
     assert read_info(outcome.folder / "student" / "best.safetensors").methods == ("bckd", "fitnet", "kd")
     assert "fitnet" in outcome.report.read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def stranger(finished_run, tmp_path):
+    """The weights of a teacher that knows other classes."""
+    model, info = load_weights(finished_run.folder / "teacher/best.safetensors")
+    classes = ("bolt", "nut", "washer")
+    save_weights(
+        tmp_path / "stranger.safetensors",
+        build_model(model.config, classes).state_dict(),
+        replace(info, classes=classes),
+    )
+    return tmp_path / "stranger.safetensors"
+
+
+def test_a_teacher_of_other_classes_teaches_its_features_and_is_not_measured(stranger, run_file, no_export):
+    overrides = [f"teacher_checkpoint={stranger}", "train.epochs=1"]
+    outcome = distill(load_config(run_file, [*overrides, "methods=[fitnet]"]))
+    assert list(outcome.evaluations) == ["control", "student"]
+    assert outcome.gap_closed is None
+    assert not (outcome.folder / "teacher").exists()
+    assert outcome.report.exists()
+    with pytest.raises(DoctorError, match="give a teacher of these classes"):
+        distill(load_config(run_file, [*overrides, "methods=[fitnet, bckd]", "name=both"]))
 
 
 @pytest.mark.parametrize(

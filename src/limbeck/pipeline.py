@@ -95,8 +95,9 @@ class Run:
 
     @property
     def roles(self) -> list[Role]:
-        """The models of this run."""
-        return [role for role in ROLES if role != "teacher" or self.config.uses_teacher]
+        """The models of this run that are measured."""
+        with_teacher = self.config.uses_teacher and self.workshop.measures_teacher
+        return [role for role in ROLES if role != "teacher" or with_teacher]
 
     def step(self, name: str, work: Callable[[], None], *, everywhere: bool = False) -> None:
         """Do a step unless it was done before, and say so; ``everywhere`` as in `RunFolder.step`."""

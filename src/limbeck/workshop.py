@@ -93,6 +93,13 @@ class Workshop:
             return self.config.teacher_checkpoint
         return self.folder / name / BEST
 
+    @property
+    def measures_teacher(self) -> bool:
+        """Whether there is a teacher that answers in the classes of the data; one for its features alone need not."""
+        checkpoint = self.config.teacher_checkpoint
+        known = checkpoint is None or read_info(checkpoint).classes == self.task.classes
+        return self.config.teacher is not None and known
+
     def train_teacher(self) -> None:
         """Train the teacher, or take the checkpoint that the config gives.
 

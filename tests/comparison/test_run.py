@@ -3,6 +3,7 @@
 import json
 import shutil
 import sys
+from dataclasses import replace
 from statistics import mean, stdev
 
 import pytest
@@ -14,9 +15,11 @@ from limbeck.comparison.run import Comparison, compare
 from limbeck.config import load_config
 from limbeck.deploy.runtime.latency import Latency
 from limbeck.errors import DoctorError, Interrupted, RunFolderError
+from limbeck.lookup import build_model
 from limbeck.metrics.coco import CocoTruth, evaluate
 from limbeck.pipeline import Run
 from limbeck.report.formats import metric, signed
+from limbeck.weights import load_weights, save_weights
 
 EPOCHS = ["train.epochs=2", "train.eval_every=1"]
 """As in the finished comparison."""
@@ -85,6 +88,17 @@ def done_now(config):
 
 def written(folder):
     return {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_teacher_of_other_classes_is_not_a_row(fresh, finished_comparison, tmp_path):
+    model, info = load_weights(finished_comparison.folder / "teacher/best.safetensors")
+    stranger = tmp_path / "stranger.safetensors"
+    save_weights(
+        stranger, build_model(model.config, ("bolt", "nut")).state_dict(), replace(info, classes=("bolt", "nut"))
+    )
+    config = fresh(f"teacher_checkpoint={stranger}", "seeds=[0]", "methods={fitnet: [fitnet]}")
+    assert done_now(config) == ["control-seed0", "fitnet-seed0"]
+    assert compare(config).teacher is None
 
 
 def test_the_teacher_is_trained_once_and_every_row_once_per_seed(finished_comparison):

@@ -6,23 +6,12 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 
+from limbeck.cli.terminal import Overrides, out, say
 from limbeck.errors import LimbeckError
 
 app = typer.Typer(no_args_is_help=True, help="Look at data sets and convert them.")
-out = Console(highlight=False)
-
-Overrides = Annotated[
-    list[str] | None, typer.Argument(help="Settings to change, as key.sub=value.", show_default=False)
-]
 FormatName = Literal["coco", "voc", "yolo"]
-
-
-def say(text: str) -> None:
-    """Print a line as it is."""
-    out.print(escape(text), soft_wrap=True)
 
 
 def _instead(name: str, help: str) -> Any:

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 from typer.core import TyperGroup
 
 from limbeck.cli.data import app as data_app
+from limbeck.cli.terminal import Overrides, RunFile, err, out, say
 from limbeck.errors import Interrupted, LimbeckError
 from limbeck.version import VERSION
 
@@ -45,13 +45,6 @@ config_app = typer.Typer(no_args_is_help=True, help="Look at run files.")
 app.add_typer(config_app, name="config")
 app.add_typer(data_app, name="data")
 
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
-
-RunFile = Annotated[Path, typer.Argument(help="The run file (YAML).", show_default=False)]
-Overrides = Annotated[
-    list[str] | None, typer.Argument(help="Settings to change, as key.sub=value.", show_default=False)
-]
 ModelFile = Annotated[Path, typer.Argument(help="A weight file (.safetensors) or a bundle folder.", show_default=False)]
 
 
@@ -86,10 +79,6 @@ def _complain(text: str) -> None:
     err.print(f"[bold red]error:[/] {escape(text)}", soft_wrap=True)
 
 
-def _say(text: str) -> None:
-    out.print(escape(text), soft_wrap=True)
-
-
 def _print_version(asked: bool) -> None:
     if asked:
         print(f"limbeck {VERSION}")
@@ -116,7 +105,7 @@ def distill(run_file: RunFile, overrides: Overrides = None) -> None:
     """
     from limbeck.pipeline import distill as run_pipeline
 
-    _show(run_pipeline(_load(run_file, overrides), _say))
+    _show(run_pipeline(_load(run_file, overrides), say))
 
 
 @app.command()
@@ -131,7 +120,7 @@ def demo(
     from limbeck.demo.run import demo_config
     from limbeck.pipeline import distill as run_pipeline
 
-    _show(run_pipeline(demo_config(runs_dir, quick=quick), _say))
+    _show(run_pipeline(demo_config(runs_dir, quick=quick), say))
 
 
 @app.command()
@@ -151,11 +140,11 @@ def compare(
     from limbeck.report.comparison import notes
     from limbeck.run_folder import FIRST_PROCESS
 
-    outcome = run_comparison(load_comparison(comparison_file, overrides or ()), _say)
+    outcome = run_comparison(load_comparison(comparison_file, overrides or ()), say)
     if FIRST_PROCESS:
         out.print(rows_table(outcome))
         for line in (*notes(outcome), f"table: {outcome.table}", f"plot: {outcome.plot}"):
-            _say(line)
+            say(line)
 
 
 @app.command()
@@ -172,7 +161,7 @@ def train(
     """
     from limbeck.pipeline import Run
 
-    run = Run(_load(run_file, overrides), _say)
+    run = Run(_load(run_file, overrides), say)
     work: dict[str, Callable[[], None]] = {
         "teacher": run.train_teacher,
         "control": run.train_control,
@@ -195,7 +184,7 @@ def doctor(run_file: RunFile, overrides: Overrides = None) -> None:
 
     config = _load(run_file, overrides)
     check_teacher_checkpoint(config)
-    diagnose(config, Detection2DTask.load(config.data, verify_pixels=True), best_device(), _say)
+    diagnose(config, Detection2DTask.load(config.data, verify_pixels=True), best_device(), say)
 
 
 @app.command("eval")
@@ -229,7 +218,7 @@ def predict(
     """
     from limbeck.cli.predict import predict_images
 
-    predict_images(model, images, save=save, draw=draw, min_score=min_score, say=_say)
+    predict_images(model, images, save=save, draw=draw, min_score=min_score, say=say)
 
 
 @app.command()
@@ -247,7 +236,7 @@ def export(
     from limbeck.tasks import Detection2DTask
 
     config = _load(run_file, overrides)
-    _say(f"bundle: {export_weights(weights, Detection2DTask.load(config.data), config, to, _say)}")
+    say(f"bundle: {export_weights(weights, Detection2DTask.load(config.data), config, to, say)}")
 
 
 @app.command()
@@ -258,7 +247,7 @@ def report(run_dir: Annotated[Path, typer.Argument(help="A run folder.", show_de
     """
     from limbeck.report.page import write_report
 
-    _say(f"report: {write_report(run_dir)}")
+    say(f"report: {write_report(run_dir)}")
 
 
 @app.command()
@@ -322,8 +311,8 @@ def _show(outcome: Any) -> None:
     if not FIRST_PROCESS:
         return
     out.print(comparison_table(outcome))
-    _say(f"bundle: {outcome.bundle}")
-    _say(f"report: {outcome.report}")
+    say(f"bundle: {outcome.bundle}")
+    say(f"report: {outcome.report}")
 
 
 if __name__ == "__main__":

@@ -72,11 +72,15 @@ class Comparison:
     def trainings(self) -> Iterator[Training]:
         """Yield the teacher, then for each seed the control and the other rows."""
         run = self.config.run
-        if self.config.uses_teacher:
+        if self._has_teacher:
             yield teacher_training(run)
         for seed in self.config.seeds:
             for row, methods in self.rows.items():
                 yield Training(_name(row, seed), run.student, run.train, seed, methods)
+
+    @property
+    def _has_teacher(self) -> bool:
+        return self.config.uses_teacher and self.workshop.measures_teacher
 
     def _refuse_other_settings(self) -> None:
         """Compare the settings of the trainings that were begun with those they would have now.
@@ -179,7 +183,7 @@ class Comparison:
     def conclude(self) -> ComparisonOutcome:
         """Compare all rows with the control, and write the numbers, the table and the picture."""
         read = {row: [self._read(_name(row, seed)) for seed in self.config.seeds] for row in self.rows}
-        teacher, teacher_matches = self._read(TEACHER) if self.config.uses_teacher else (None, None)
+        teacher, teacher_matches = self._read(TEACHER) if self._has_teacher else (None, None)
         rows = compare_rows(
             {row: [matches for _, matches in models] for row, models in read.items()},
             teacher_matches,

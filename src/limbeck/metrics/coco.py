@@ -128,12 +128,14 @@ class CocoTruth:
             records: One per image, see `LabelledImage`; ``labels`` count in ``classes``.
             classes: Class names.
             category_ids: The COCO id of every class.
-            images_dir: File names are kept relative to this folder; as given where it is None.
+            images_dir: File names are kept relative to this folder; as given where it is None or they lie elsewhere.
         """
         images: list[TruthImage] = []
         boxes: list[TruthBox] = []
         for record in records:
-            name = record.path if images_dir is None else record.path.relative_to(images_dir)
+            name = record.path
+            if images_dir is not None and name.is_relative_to(images_dir):
+                name = name.relative_to(images_dir)
             images.append(TruthImage(record.id, name.as_posix(), record.size_wh))
             boxes.extend(_boxes_of_record(record, category_ids))
         return cls(_by_id(images), tuple(zip(category_ids, classes, strict=True)), tuple(boxes))

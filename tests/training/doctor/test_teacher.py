@@ -43,6 +43,15 @@ def test_a_teacher_with_other_classes(run_config, save_teacher, findings):
     }
 
 
+def test_a_teacher_with_other_classes_may_teach_its_features(run_config, save_teacher, findings):
+    config = run_config("fitnet", checkpoint=save_teacher("bolt", "nut", "washer"))
+    assert findings(config, "fail") == {}
+    assert findings(config, "warn")["classes of the teacher"] == (
+        "its classes are ['bolt', 'nut', 'washer'], the data has ['wagon', 'number']: its features can teach, but it "
+        "cannot be measured"
+    )
+
+
 def test_a_teacher_with_its_classes_in_another_order(run_config, save_teacher, findings):
     failed = findings(run_config("bckd", checkpoint=save_teacher("number", "wagon")), "fail")
     assert failed == {

@@ -47,11 +47,12 @@ def examine(config: RunConfig, task: Detection2DTask, device: torch.device | str
     if teacher is not None and config.teacher_checkpoint is None:
         yield Finding("ok", "teacher", "none is given: it is trained first, and an untrained one stands in for it here")
     elif teacher is not None:
-        classes = class_finding(teacher, task)
+        classes = class_finding(config, teacher, task)
         yield classes
         if classes.status == "fail":
             return
-        yield from score_findings(teacher, task, device)
+        if classes.status == "ok":
+            yield from score_findings(teacher, task, device)
     student = seeded_model(config.student, task.classes, config.seed)
     yield from _training_findings(config, task, student, teacher, torch.device(device))
 

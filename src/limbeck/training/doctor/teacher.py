@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from limbeck.config import RunConfig
 from limbeck.core.model import Model
 from limbeck.inference import predict_all
+from limbeck.lookup import find_method
 from limbeck.metrics.coco import CocoResult
 from limbeck.tasks import Detection2DTask
 from limbeck.training.doctor.class_order import MIN_FOUND, label_counts, likely_order, wrong_labels
@@ -38,13 +39,16 @@ def teacher_of(config: RunConfig, task: Detection2DTask) -> Model[Any, Any, Any,
     return load_weights(config.teacher_checkpoint)[0]
 
 
-def class_finding(teacher: Model[Any, Any, Any, Any], task: Detection2DTask) -> Finding:
+def class_finding(config: RunConfig, teacher: Model[Any, Any, Any, Any], task: Detection2DTask) -> Finding:
     """Say whether the teacher's classes are the data's, in the same order."""
     check, its, wanted = "classes of the teacher", list(teacher.spec.classes), list(task.classes)
     if its == wanted:
         return Finding("ok", check, f"the same as the data's: {wanted}")
     if sorted(its) != sorted(wanted):
-        return Finding("fail", check, f"its classes are {its}, the data has {wanted}; give a teacher of these classes")
+        text = f"its classes are {its}, the data has {wanted}"
+        if _only_features(config):
+            return Finding("warn", check, f"{text}: its features can teach, but it cannot be measured")
+        return Finding("fail", check, f"{text}; give a teacher of these classes")
     differ = [
         f"{position} is '{name}' and not '{other}'"
         for position, (name, other) in enumerate(zip(its, wanted, strict=True))
@@ -53,6 +57,11 @@ def class_finding(teacher: Model[Any, Any, Any, Any], task: Detection2DTask) -> 
     more = [f"and {len(differ) - _SHOWN} more"] if len(differ) > _SHOWN else []
     text = f"the same as the data's in another order: {', '.join(differ[:_SHOWN] + more)}; set data.classes to {its}"
     return Finding("fail", check, text)
+
+
+def _only_features(config: RunConfig) -> bool:
+    """Whether all methods are for every task: such a method cannot know what a class is."""
+    return all(find_method(method.name).tasks is None for method in config.methods)
 
 
 def score_findings(
