@@ -170,8 +170,8 @@ def described(case: Case, method: str) -> dict[str, Any]:
 def main() -> None:
     """Measure all cases."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--trainer-steps", type=int, default=12, help="steps of a training in one turn")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--trainer-steps", type=int, default=6, help="steps of a training in one turn")
     parser.add_argument("--peak", nargs=2, metavar=("CASE", "CANDIDATE"), help="print the peak memory of one candidate")
     arguments = parser.parse_args()
     if arguments.peak:
