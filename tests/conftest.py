@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +23,9 @@ def _forbid_network(log: Path) -> None:
     assert spec.loader is not None
     spec.loader.exec_module(importlib.util.module_from_spec(spec))
 
+
+# A shell starts what it runs in the background deaf to Ctrl-C; the tests about it need an ear.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 LOG_FOLDER = tempfile.TemporaryDirectory(prefix="limbeck-test-")
 NETWORK_LOG = Path(LOG_FOLDER.name) / "network.log"

@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -7,7 +9,7 @@ from limbeck.data.config import DataConfig
 from limbeck.data.convert import convert, read_parts
 from limbeck.errors import RunFolderError
 from limbeck.files import sha256_of
-from limbeck.run_folder import RunFolder, difference
+from limbeck.run_folder import LOCK, RunFolder, difference
 from limbeck.tasks import Detection2DTask
 
 
@@ -29,6 +31,21 @@ def opened(config):
     folder = claimed(config)
     folder.describe(config, Detection2DTask.load(config.data))
     return folder
+
+
+def test_a_folder_in_use_by_another_process_is_left_alone(config):
+    opened(config)
+    code = (
+        "import sys; from filelock import FileLock; lock = FileLock(sys.argv[1]); lock.acquire(); "
+        "print('held', flush=True); input()"
+    )
+    command = [sys.executable, "-c", code, str(config.run_dir / LOCK)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout.readline() == "held\n"
+        with pytest.raises(RunFolderError, match="is in use by another process"):
+            opened(config)
+        other.communicate("\n")
+    opened(config)
 
 
 def test_a_step_is_done_once(config):

@@ -17,6 +17,7 @@ from typing import Any
 import psutil
 import torch
 import yaml
+from filelock import FileLock, Timeout
 
 from limbeck.config import RunConfig
 from limbeck.data.readers import hash_annotations
@@ -26,6 +27,7 @@ from limbeck.run_file import write_settings
 from limbeck.tasks import Detection2DTask
 from limbeck.version import VERSION
 
+LOCK = ".lock"
 FIRST_PROCESS = os.environ.get("RANK", "0") == "0"
 """False in all but one of the processes that torchrun starts."""
 START_AGAIN = "choose another name, or delete the folder to start again"
@@ -48,6 +50,7 @@ class RunFolder:
         self.path = path
         self._settings = write_settings(settings)
         self._record: dict[str, Any] = {}
+        self._lock = FileLock(self.path / LOCK, is_singleton=True)  # let go of when nobody holds the folder any more
         with self._in_use():
             self.path.mkdir(parents=True, exist_ok=True)
             self._read(free)
@@ -62,6 +65,16 @@ class RunFolder:
             raise RunFolderError(f"The run folder {self.path} cannot be used: {reason}.") from error
         except ValueError as error:
             raise RunFolderError(f"{self._record_path} is broken: {error}.", hint=START_AGAIN) from error
+
+    def _keep_others_out(self) -> None:
+        """Two processes that train in one folder would overwrite each other's files."""
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout:
+            raise RunFolderError(
+                f"The run folder {self.path} is in use by another process.",
+                hint="wait until that has ended, or give this run another name",
+            ) from None
 
     def _read(self, free: Collection[str]) -> None:
         """Read what is there. A folder in which nothing was trained yet may be taken over by another run."""
@@ -84,7 +97,7 @@ class RunFolder:
         """Write down the settings, and in run.json what the run is made with; the first description stays.
 
         Raises:
-            RunFolderError: The annotations are not those that the run began with.
+            RunFolderError: The annotations are not those that the run began with, or another process uses the folder.
         """
         hashes = hash_annotations(config.data)
         described = {
@@ -115,8 +128,10 @@ class RunFolder:
             raise RunFolderError(
                 f"The run in {self.path} began with other annotations; {changed[0]} has changed.", hint=START_AGAIN
             )
-        self._record = described | self._record
         with self._in_use():
+            if FIRST_PROCESS:
+                self._keep_others_out()
+            self._record = described | self._record
             self._save()
             if FIRST_PROCESS:
                 write_text(self._settings_path, self._settings)

@@ -19,6 +19,7 @@ from limbeck.lookup import build_model
 from limbeck.metrics.coco import CocoTruth, evaluate
 from limbeck.pipeline import Run
 from limbeck.report.formats import metric, signed
+from limbeck.run_folder import LOCK
 from limbeck.weights import load_weights, save_weights
 
 EPOCHS = ["train.epochs=2", "train.eval_every=1"]
@@ -110,7 +111,7 @@ def test_the_teacher_is_trained_once_and_every_row_once_per_seed(finished_compar
     for name in NAMES:
         assert files <= {path.name for path in (finished_comparison.folder / name).iterdir()}
     names = {path.name for path in finished_comparison.folder.iterdir()}
-    assert names == {*NAMES, "config.yaml", "run.json", "truth.json", "comparison.json", "table.md", "plot.png"}
+    assert names == {*NAMES, LOCK, "config.yaml", "run.json", "truth.json", "comparison.json", "table.md", "plot.png"}
 
 
 def test_rows_differ_in_their_methods_and_share_the_start(finished_comparison):
