@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -168,14 +168,20 @@ class Workshop:
         return measured
 
 
-def diagnose(config: RunConfig, task: Detection2DTask, device: torch.device, say: Say = silent) -> None:
-    """Examine a run, say what was found, and what it means.
+def diagnose(
+    config: RunConfig,
+    task: Detection2DTask,
+    device: torch.device,
+    say: Say = silent,
+    data: Iterable[Finding] | None = None,
+) -> None:
+    """Examine a run, say what was found, and what it means; ``data`` as in `examine`.
 
     Raises:
         DoctorError: Something must not go into a training.
     """
     findings: list[Finding] = []
-    for finding in examine(config, task, device):
+    for finding in examine(config, task, device, data):
         say(f"  {finding.status:4}  {finding.check}: {finding.text}")
         findings.append(finding)
     say(f"  {verdict(findings)}")

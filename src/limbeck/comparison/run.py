@@ -20,6 +20,7 @@ from limbeck.report.formats import duration
 from limbeck.roles import Role
 from limbeck.run_file import write_settings
 from limbeck.run_folder import FIRST_PROCESS, RunFolder, difference
+from limbeck.training.doctor.data import data_findings
 from limbeck.training.fit import LAST
 from limbeck.workshop import TEACHER, Say, Training, Workshop, diagnose, silent, teacher_training
 
@@ -135,13 +136,17 @@ class Comparison:
                 self.say(line)
             said.add(line)
 
-        for row, methods in self.config.methods.items():
-            if all(self._is_done(_name(row, seed)) for seed in self.config.seeds):
-                continue
+        untrained = {
+            row: methods
+            for row, methods in self.config.methods.items()
+            if not all(self._is_done(_name(row, seed)) for seed in self.config.seeds)
+        }
+        data = list(data_findings(self.task)) if untrained else []
+        for row, methods in untrained.items():
             self.say(f"[doctor: {row}]")
             try:
                 config = self.config.run.model_copy(update={"methods": methods})
-                diagnose(config, self.task, self.workshop.device, say_if_new)
+                diagnose(config, self.task, self.workshop.device, say_if_new, data)
             except DoctorError as error:
                 problems += [f"{row}: {problem}" for problem in error.problems]
         if problems:

@@ -17,6 +17,12 @@ MAX_COMPARED = 1000
 """So many images of each part are compared as pictures: a few seconds, where all could take minutes."""
 
 
+def data_findings(task: Detection2DTask) -> Iterator[Finding]:
+    """Yield all that is said of the data; it is the same for every run on it."""
+    yield from label_findings(task)
+    yield from leak_findings(task)
+
+
 def label_findings(task: Detection2DTask) -> Iterator[Finding]:
     """Yield what is labelled; without any box in either part there is nothing to train or to measure."""
     train, val = _boxes(task.train), _boxes(task.val)

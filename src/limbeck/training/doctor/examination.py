@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import chain
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
@@ -14,7 +13,7 @@ from limbeck.core.model import Model
 from limbeck.errors import ConfigError, LimbeckError
 from limbeck.taps import tap_shapes
 from limbeck.tasks import Detection2DTask
-from limbeck.training.doctor.data import label_findings, leak_findings
+from limbeck.training.doctor.data import data_findings
 from limbeck.training.doctor.findings import Finding, failures
 from limbeck.training.doctor.step import step_findings
 from limbeck.training.doctor.teacher import class_finding, score_findings, teacher_of
@@ -27,15 +26,21 @@ AnyModel = Model[Any, Any, Any, Any]
 FIT = "fit of teacher, student and methods"
 
 
-def examine(config: RunConfig, task: Detection2DTask, device: torch.device | str = "cpu") -> Iterator[Finding]:
+def examine(
+    config: RunConfig,
+    task: Detection2DTask,
+    device: torch.device | str = "cpu",
+    data: Iterable[Finding] | None = None,
+) -> Iterator[Finding]:
     """Yield a finding per check, most basic first; stops after the first failure that hides the rest.
 
     Args:
         config: The run.
         task: Its data, already read and checked.
         device: Where the training will run.
+        data: What `data_findings` said of the data, where that is known; None to look.
     """
-    for finding in chain(label_findings(task), leak_findings(task)):
+    for finding in data_findings(task) if data is None else data:
         yield finding
         if finding.check == "data" and finding.status == "fail":
             return
