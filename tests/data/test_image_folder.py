@@ -3,7 +3,7 @@
 import pytest
 
 from limbeck.data.config import SplitConfig
-from limbeck.data.image_folder import check_annotation_folder, files_in, pair_files
+from limbeck.data.image_folder import check_folders, files_in, pair_files
 from limbeck.errors import DataError
 
 
@@ -88,25 +88,33 @@ def test_lines_of_a_list_that_cannot_be_used(folder):
     ]
 
 
-def test_a_folder_that_cannot_be_used(folder):
+def test_a_part_that_cannot_be_used(folder):
     def problem(**changes):
         with pytest.raises(DataError) as caught:
             pair_files(SplitConfig(**{"images": folder / "images"} | changes), folder / "labels", ".txt", [])
         return caught.value.problems[0]
 
     (folder / "empty").mkdir()
-    assert problem(images=folder / "no") == f"{folder / 'no'}: the folder of images does not exist"
     assert problem(images=folder / "empty").endswith(
         "has no image in it; looked for .bmp, .jpeg, .jpg, .png, .tif, .tiff, .webp"
     )
-    assert problem(images=folder / "labels/a.txt").endswith("a text file that names the images goes into 'list'")
     assert problem(list=folder / "no.txt") == f"{folder / 'no.txt'}: no such file or directory"
 
 
-def test_annotations_that_are_no_folder_are_refused_with_what_to_do(folder):
-    check_annotation_folder(folder / "labels", "voc")
-    with pytest.raises(DataError, match=r"boxes\.json: a file, but the format yolo needs the folder of txt") as caught:
-        check_annotation_folder(touch(folder / "boxes.json"), "yolo")
-    assert caught.value.hint == "set data.format to 'coco' for a json file"
-    with pytest.raises(DataError, match=r"no: the folder of annotations does not exist"):
-        check_annotation_folder(folder / "no", "voc")
+def test_folders_that_are_none_are_refused_with_what_to_do(folder):
+    def error(images, annotations, format="yolo"):
+        with pytest.raises(DataError) as caught:
+            check_folders(SplitConfig(images=folder / images), folder / annotations, format)
+        return caught.value
+
+    check_folders(SplitConfig(images=folder / "images"), folder / "labels", "voc")
+    assert error("imags/sub", "no").problems == (
+        f"{folder / 'imags/sub'}: the folder of images does not exist (did you mean 'images'?)",
+        f"{folder / 'no'}: the folder of annotations does not exist",
+    )
+    assert error("no", "no").problems == (f"{folder / 'no'}: the folder of images does not exist",)
+    assert error("labels/a.txt", "labels").problems[0].endswith("that names the images goes into 'list'")
+    touch(folder / "boxes.json")
+    json_file = error("images", "boxes.json")
+    assert "a file, but the format yolo needs the folder of txt" in json_file.problems[0]
+    assert json_file.hint == "set data.format to 'coco' for a json file"

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from limbeck.data.checks import TITLE, data_error, read_text
+from limbeck.data.checks import TITLE, data_error, missing_folder, read_text
 from limbeck.data.coco_entries import parse_annotation, parse_category, parse_image, read_entries
 from limbeck.data.config import ANNOTATIONS, OnBroken, SplitConfig, source_problems
 from limbeck.data.parsed import Key, Parsed, choose_categories, finish
@@ -49,7 +49,7 @@ def read_coco(
         raise DataError(TITLE, source_problems("coco", {"": split}, classes, names=None))
     content = _load(where)
     if not split.images.is_dir():
-        raise DataError(TITLE, [f"{split.images}: the folder of images does not exist"])
+        raise DataError(TITLE, [missing_folder(split.images, "images")])
     categories = _read_categories(content["categories"], where)
     chosen = choose_categories(categories, where, classes)
     broken: list[str] = []

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
-from limbeck.data.checks import TITLE, read_text
+from limbeck.data.checks import TITLE, missing_folder, read_text
 from limbeck.data.config import ANNOTATIONS, Format, SplitConfig
 from limbeck.errors import DataError
 from limbeck.imaging import IMAGE_SUFFIXES
@@ -36,18 +36,29 @@ def without_suffix(name: str) -> str:
     return str(PurePosixPath(name).with_suffix(""))
 
 
-def check_annotation_folder(folder: Path, format: Format) -> None:
-    """Refuse annotations that are no folder.
+def check_folders(split: SplitConfig, annotations: Path, format: Format) -> None:
+    """Refuse images and annotations that are no folders.
 
     Raises:
-        DataError: There is no folder.
+        DataError: One of them is a file or is not there; both problems at once.
     """
-    if folder.is_dir():
-        return
-    if folder.exists():
-        hint = "set data.format to 'coco' for a json file" if folder.suffix.lower() == ".json" else None
-        raise DataError(TITLE, [f"{folder}: a file, but the format {format} needs {ANNOTATIONS[format]}"], hint)
-    raise DataError(TITLE, [f"{folder}: the folder of annotations does not exist"])
+    found = {split.images: _image_folder_problem(split.images)}
+    found.setdefault(annotations, _annotation_folder_problem(annotations, format))
+    if problems := [problem for problem in found.values() if problem is not None]:
+        is_json = annotations.is_file() and annotations.suffix.lower() == ".json"
+        raise DataError(TITLE, problems, "set data.format to 'coco' for a json file" if is_json else None)
+
+
+def _image_folder_problem(folder: Path) -> str | None:
+    if folder.is_file():
+        return f"{folder}: a file, but 'images' is a folder; a text file that names the images goes into 'list'"
+    return None if folder.is_dir() else missing_folder(folder, "images")
+
+
+def _annotation_folder_problem(folder: Path, format: Format) -> str | None:
+    if folder.is_file():
+        return f"{folder}: a file, but the format {format} needs {ANNOTATIONS[format]}"
+    return None if folder.is_dir() else missing_folder(folder, "annotations")
 
 
 def pair_files(
@@ -57,7 +68,7 @@ def pair_files(
 
     Args:
         split: Where the images are.
-        annotations: The folder of the annotation files.
+        annotations: The folder of the annotation files; see `check_folders`.
         suffix: Ending of the annotation files.
         broken: Gets one sentence for each image, file and line of the list that has no partner or more than one.
         others: Names of files with this ending that are no annotations.
@@ -67,7 +78,7 @@ def pair_files(
         order of the list, else of the names.
 
     Raises:
-        DataError: There is no folder, no list or no image.
+        DataError: There is no list or no image.
     """
     images = _image_files(split.images)
     files = {without_suffix(name): annotations / name for name in files_in(annotations, {suffix})}
@@ -86,11 +97,6 @@ def pair_files(
 
 
 def _image_files(folder: Path) -> list[str]:
-    if folder.is_file():
-        what = "a file, but 'images' is a folder; a text file that names the images goes into 'list'"
-        raise DataError(TITLE, [f"{folder}: {what}"])
-    if not folder.is_dir():
-        raise DataError(TITLE, [f"{folder}: the folder of images does not exist"])
     names = files_in(folder, IMAGE_SUFFIXES)
     if not names:
         endings = ", ".join(sorted(IMAGE_SUFFIXES))

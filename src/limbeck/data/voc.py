@@ -10,7 +10,7 @@ from xml.etree.ElementTree import Element
 
 from limbeck.data.checks import TITLE, data_error, image_size
 from limbeck.data.config import OnBroken, SplitConfig, source_problems
-from limbeck.data.image_folder import check_annotation_folder, pair_files
+from limbeck.data.image_folder import check_folders, pair_files
 from limbeck.data.parsed import BoxEntry, BrokenEntryError, ImageEntry, Key, Parsed, clip_box, finish
 from limbeck.data.records import BoxData
 from limbeck.errors import DataError, nearest
@@ -47,7 +47,7 @@ def read_voc(
     folder = split.annotations
     if folder is None:
         raise DataError(TITLE, source_problems("voc", {"": split}, classes, names=None))
-    check_annotation_folder(folder, "voc")
+    check_folders(split, folder, "voc")
     broken: list[str] = []
     images, boxes = _read_files(split, folder, broken)
     found = sorted({str(box.category_id) for box in boxes})

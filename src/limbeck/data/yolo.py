@@ -10,7 +10,7 @@ import yaml
 
 from limbeck.data.checks import TITLE, data_error, image_size, read_text
 from limbeck.data.config import OnBroken, SplitConfig, source_problems
-from limbeck.data.image_folder import check_annotation_folder, pair_files
+from limbeck.data.image_folder import check_folders, pair_files
 from limbeck.data.parsed import (
     BoxEntry,
     BrokenEntryError,
@@ -61,7 +61,7 @@ def read_yolo(
     known: dict[Key, str] = dict(enumerate(read_names(names) if names else classes or ()))
     chosen = choose_categories(known, names or split.images, classes, "class")
     folder = label_folder(split)
-    check_annotation_folder(folder, "yolo")
+    check_folders(split, folder, "yolo")
     broken: list[str] = []
     others = {CLASS_FILE, *(path.name for path in (split.list, names) if path)}
     images, boxes = _read_files(split, folder, others, known, broken)
