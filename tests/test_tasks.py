@@ -8,6 +8,7 @@ from limbeck.config import load_config
 from limbeck.core.outputs import Detections2D
 from limbeck.core.samples import Frame
 from limbeck.errors import ConfigError, DataError
+from limbeck.metrics.coco import CocoTruth
 from limbeck.tasks import Detection2DTask
 
 
@@ -33,6 +34,14 @@ def perfect(task):
 
 def test_perfect_answers_score_one(task):
     assert task.evaluate(task.results(*perfect(task))).metrics["AP"] == pytest.approx(1)
+
+
+def test_the_truth_is_that_of_the_annotation_file_masks_included(data, task):
+    content = json.loads(data.val.annotations.read_text())
+    for annotation in content["annotations"]:
+        annotation["area"] = 0.5 * annotation["bbox"][2] * annotation["bbox"][3]
+    data.val.annotations.write_text(json.dumps(content))
+    assert Detection2DTask.load(data).truth.boxes == CocoTruth.from_json(content).boxes != task.truth.boxes
 
 
 def test_no_answers_score_zero(task):

@@ -69,6 +69,8 @@ def test_unknown_class_names_the_nearest(coco: Any) -> None:
         ({"bbox": [1, 1, float("inf"), 3]}, "annotation 11 has the box [1, 1, inf, 3], in which not every number is"),
         ({"bbox": [1, 2, 3]}, "annotation 11 has the box [1, 2, 3], which is not four numbers"),
         ({"bbox": "1 2 3 4"}, "annotation 11 has the box '1 2 3 4', which is not four numbers"),
+        ({"area": "large"}, "annotation 11 has the area 'large', which is not a number of square pixels"),
+        ({"area": -1}, "annotation 11 has the area -1, which is not a number of square pixels"),
         ({"id": 13}, "annotation id 13 is used more than once"),
         ({"id": None}, "annotation number 1 of the list has the id None"),
     ],
@@ -78,6 +80,15 @@ def test_broken_annotation(coco: Any, change: dict[str, Any], sentence: str) -> 
     (problem,) = problems(coco.write())
     assert sentence in problem
     assert problem.startswith(f"{coco.split.annotations}: ")
+
+
+def test_the_area_of_a_mask_is_taken_where_there_is_one(coco: Any) -> None:
+    for annotation in coco.annotations:
+        annotation.pop("area", None)
+    left, top, right, bottom = read_coco(coco.write()).records[0].boxes_xyxy[0].tolist()
+    assert read_coco(coco.write()).records[0].areas[0] == (right - left) * (bottom - top)
+    coco.annotations[0]["area"] = 7.5
+    assert read_coco(coco.write()).records[0].areas[0] == 7.5
 
 
 @pytest.mark.parametrize("key", ["id", "image_id", "category_id", "bbox"])

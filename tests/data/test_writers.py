@@ -1,6 +1,7 @@
 """What is written is what other tools of the format read."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -35,6 +36,8 @@ def test_coco_is_read_by_pycocotools(named, tmp_path):
     assert (first["bbox"], first["area"], first["category_id"], first["iscrowd"]) == ([10, 20, 20, 40], 800, 2, 0)
     assert (second["id"], second["category_id"], second["iscrowd"]) == (2, 1, 1)
     assert coco.getAnnIds([2]) == []
+    write_coco(tmp_path / "masks.json", [(n, replace(r, mask_areas=r.areas / 2)) for n, r in named], CLASSES)
+    assert COCO(tmp_path / "masks.json").anns[1]["area"] == 400
     assert json.loads((tmp_path / "new" / "boxes.json").read_text())["images"][0]["width"] == 80
 
 

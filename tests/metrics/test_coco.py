@@ -126,11 +126,14 @@ class Record:
     boxes_xyxy: np.ndarray
     labels: np.ndarray
     ignore: np.ndarray
+    areas: np.ndarray
 
 
 def record(number: int | str, ignore: bool = False) -> Record:
     boxes = np.array([[2, 3, 12, 33]], dtype=np.float32)
-    return Record(number, Path("data/x") / f"{number}.jpg", (40, 50), boxes, np.array([1]), np.array([ignore]))
+    return Record(
+        number, Path("data/x") / f"{number}.jpg", (40, 50), boxes, np.array([1]), np.array([ignore]), np.array([70.0])
+    )
 
 
 def test_takes_the_truth_from_records() -> None:
@@ -138,7 +141,7 @@ def test_takes_the_truth_from_records() -> None:
 
     assert [image.file_name for image in truth.images] == ["x/a.jpg", "x/b.jpg"]
     assert truth.categories == ((4, "hub"), (9, "wheel"))
-    assert [(box.category_id, box.bbox_xywh, box.area) for box in truth.boxes] == [(9, (2, 3, 10, 30), 300)] * 2
+    assert [(box.category_id, box.bbox_xywh, box.area) for box in truth.boxes] == [(9, (2, 3, 10, 30), 70)] * 2
     assert evaluate(truth, [result([2, 3, 10, 30], image_id="b", category_id=9)]).metrics["AP"] == 1
     assert evaluate(truth, []).per_class["wheel"]["objects"] == 1
 

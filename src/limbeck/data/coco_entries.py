@@ -70,7 +70,8 @@ def parse_annotation(
         return None
     left, top, width, height = box = _box_xywh(entry)
     box_xyxy = clip_box((left, top, left + width, top + height), box, image)
-    return BoxEntry(image_id, category_id, box_xyxy, bool(entry.get("iscrowd")) or bool(entry.get("ignore")))
+    ignore = bool(entry.get("iscrowd")) or bool(entry.get("ignore"))
+    return BoxEntry(image_id, category_id, box_xyxy, ignore, _mask_area(entry))
 
 
 def _box_xywh(entry: Entry) -> tuple[float, float, float, float]:
@@ -80,6 +81,15 @@ def _box_xywh(entry: Entry) -> tuple[float, float, float, float]:
     if not all(math.isfinite(number) for number in box):
         raise BrokenEntryError(f"has the box {box}, in which not every number is finite")
     return box[0], box[1], box[2], box[3]
+
+
+def _mask_area(entry: Entry) -> float:
+    area = entry.get("area")
+    if area is None:
+        return math.nan
+    if not (_is_number(area) and 0 <= area < math.inf):
+        raise BrokenEntryError(f"has the area {area!r}, which is not a number of square pixels")
+    return float(area)
 
 
 def _value(entry: Any, name: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -36,12 +37,16 @@ class ImageEntry(NamedTuple):
 
 
 class BoxEntry(NamedTuple):
-    """An annotation: its image and category, its box clipped to the image in pixels, and its ignore mark."""
+    """An annotation: its image and category, its box clipped to the image in pixels, and its ignore mark.
+
+    ``mask_area`` is that of the object's mask in square pixels, NaN where the format has none.
+    """
 
     image_id: Key
     category_id: Key
     box_xyxy: SideBox
     ignore: bool
+    mask_area: float = math.nan
 
 
 class BrokenEntryError(Exception):
@@ -170,6 +175,7 @@ def _records(parsed: Parsed, chosen: Sequence[Key]) -> list[BoxRecord]:
             boxes_xyxy=np.array([row.box_xyxy for row in rows[key]], dtype=np.float32).reshape(-1, 4),
             labels=np.array([labels[row.category_id] for row in rows[key]], dtype=np.int64),
             ignore=np.array([row.ignore for row in rows[key]], dtype=np.bool_),
+            mask_areas=np.array([row.mask_area for row in rows[key]], dtype=np.float64),
         )
         for key, image in parsed.images.items()
         if image is not None

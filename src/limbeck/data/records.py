@@ -20,6 +20,7 @@ class BoxRecord:
         boxes_xyxy: (M,4) in pixels of the image, inside it.
         labels: (M,) index into the class list.
         ignore: (M,) True for regions that are neither object nor background.
+        mask_areas: (M,) of the objects' masks in square pixels, NaN where there is no mask; None for no masks at all.
     """
 
     id: int | str
@@ -28,6 +29,14 @@ class BoxRecord:
     boxes_xyxy: NDArray[np.float32]
     labels: NDArray[np.int64]
     ignore: NDArray[np.bool_]
+    mask_areas: NDArray[np.float64] | None = None
+
+    @property
+    def areas(self) -> NDArray[np.float64]:
+        """(M,) in square pixels, of the mask, else of the box: by these the COCO metrics tell small from large."""
+        left, top, right, bottom = self.boxes_xyxy.T.astype(np.float64)
+        areas = (right - left) * (bottom - top)
+        return areas if self.mask_areas is None else np.where(np.isnan(self.mask_areas), areas, self.mask_areas)
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ def write_coco(path: Path, named: Named, classes: Sequence[str]) -> None:
     for name, record in named:
         width, height = record.size_wh
         images.append({"id": len(images) + 1, "file_name": name, "width": width, "height": height})
-        for (left, top, right, bottom), label, ignore in _rows(record):
+        for ((left, top, right, bottom), label, ignore), area in zip(_rows(record), record.areas, strict=True):
             box_xywh = (left, top, right - left, bottom - top)
             annotations.append(
                 {
@@ -37,7 +37,7 @@ def write_coco(path: Path, named: Named, classes: Sequence[str]) -> None:
                     "image_id": len(images),
                     "category_id": label + 1,
                     "bbox": box_xywh,
-                    "area": box_xywh[2] * box_xywh[3],
+                    "area": float(area),
                     "iscrowd": int(ignore),
                 }
             )

@@ -41,7 +41,10 @@ class CocoResult(TypedDict):
 
 
 class LabelledImage(Protocol):
-    """What a data reader knows of an image: boxes (M,4) xyxy in original pixels, labels (M,), ignore marks (M,)."""
+    """What a data reader knows of an image: boxes (M,4) xyxy in original pixels, labels (M,), ignore marks (M,).
+
+    ``areas`` (M,) in square pixels decide whether an object is small, medium or large.
+    """
 
     @property
     def id(self) -> int | str: ...  # noqa: D102
@@ -55,6 +58,8 @@ class LabelledImage(Protocol):
     def labels(self) -> NDArray[np.integer[Any]]: ...  # noqa: D102
     @property
     def ignore(self) -> NDArray[np.bool_]: ...  # noqa: D102
+    @property
+    def areas(self) -> NDArray[np.floating[Any]]: ...  # noqa: D102
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,10 +311,9 @@ def _box_from_json(annotation: dict[str, Any]) -> TruthBox:
 
 
 def _boxes_of_record(record: LabelledImage, category_ids: Sequence[int]) -> Iterable[TruthBox]:
-    for box, label, ignore in zip(record.boxes_xyxy.tolist(), record.labels, record.ignore, strict=True):
-        x1, y1, x2, y2 = box
-        width, height = x2 - x1, y2 - y1
-        yield TruthBox(record.id, category_ids[int(label)], (x1, y1, width, height), width * height, crowd=bool(ignore))
+    rows = zip(record.boxes_xyxy.tolist(), record.labels, record.ignore, record.areas, strict=True)
+    for (x1, y1, x2, y2), label, ignore, area in rows:
+        yield TruthBox(record.id, category_ids[int(label)], (x1, y1, x2 - x1, y2 - y1), float(area), bool(ignore))
 
 
 def _box_to_json(number: int, box: TruthBox) -> dict[str, Any]:
