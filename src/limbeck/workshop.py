@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from limbeck.files import write_json
 from limbeck.roles import Role
 from limbeck.run_folder import FIRST_PROCESS
 from limbeck.tasks import Detection2DTask
-from limbeck.training.doctor.examination import examine
+from limbeck.training.doctor.examination import Known, examine
 from limbeck.training.doctor.findings import Finding, verdict
 from limbeck.training.doctor.teacher import score_findings
 from limbeck.training.fit import BEST, build_methods, fit, seeded_model
@@ -173,15 +173,15 @@ def diagnose(
     task: Detection2DTask,
     device: torch.device,
     say: Say = silent,
-    data: Iterable[Finding] | None = None,
+    known: Known | None = None,
 ) -> None:
-    """Examine a run, say what was found, and what it means; ``data`` as in `examine`.
+    """Examine a run, say what was found, and what it means; ``known`` as in `examine`.
 
     Raises:
         DoctorError: Something must not go into a training.
     """
     findings: list[Finding] = []
-    for finding in examine(config, task, device, data):
+    for finding in examine(config, task, device, known):
         say(f"  {finding.status:4}  {finding.check}: {finding.text}")
         findings.append(finding)
     say(f"  {verdict(findings)}")

@@ -20,7 +20,7 @@ from limbeck.report.formats import duration
 from limbeck.roles import Role
 from limbeck.run_file import write_settings
 from limbeck.run_folder import FIRST_PROCESS, RunFolder, difference
-from limbeck.training.doctor.data import data_findings
+from limbeck.training.doctor.examination import Known
 from limbeck.training.fit import LAST
 from limbeck.workshop import TEACHER, Say, Training, Workshop, diagnose, silent, teacher_training
 
@@ -141,12 +141,12 @@ class Comparison:
             for row, methods in self.config.methods.items()
             if not all(self._is_done(_name(row, seed)) for seed in self.config.seeds)
         }
-        data = list(data_findings(self.task)) if untrained else []
+        known: Known = {}
         for row, methods in untrained.items():
             self.say(f"[doctor: {row}]")
             try:
                 config = self.config.run.model_copy(update={"methods": methods})
-                diagnose(config, self.task, self.workshop.device, say_if_new, data)
+                diagnose(config, self.task, self.workshop.device, say_if_new, known)
             except DoctorError as error:
                 problems += [f"{row}: {problem}" for problem in error.problems]
         if problems:

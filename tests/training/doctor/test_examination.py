@@ -5,7 +5,9 @@ import toy_methods
 
 from limbeck.config import load_config
 from limbeck.tasks import Detection2DTask
+from limbeck.training.doctor import examination
 from limbeck.training.doctor.examination import FIT, examine
+from limbeck.training.doctor.findings import Finding
 
 
 def test_a_sound_run_has_nothing_against_it(run_config, task):
@@ -29,6 +31,26 @@ def test_it_finds_the_same_twice(run_config, task):
     config = run_config("bckd", "Adapter")
     first, second = ([finding for finding in examine(config, task) if finding.check != "memory"] for _ in range(2))
     assert first == second
+
+
+def test_data_and_teacher_are_looked_at_once_for_all_methods(run_config, task, save_teacher, monkeypatch):
+    looked = []
+
+    def look(part):
+        def findings(*args):
+            looked.append(part)
+            yield Finding("ok", part, "sound")
+
+        return findings
+
+    for part in ("data_findings", "score_findings"):
+        monkeypatch.setattr(examination, part, look(part))
+    checkpoint, known = save_teacher("wagon", "number"), {}
+    for method in ("bckd", "fitnet"):
+        found = [finding.check for finding in examine(run_config(method, checkpoint=checkpoint), task, known=known)]
+        assert [check for check in found if check.endswith("_findings")] == ["data_findings", "score_findings"]
+        assert "optimizer" in found
+    assert looked == ["data_findings", "score_findings"]
 
 
 def test_a_run_without_a_teacher_is_examined_without(run_config, task):

@@ -23,6 +23,8 @@ from limbeck.training.module import Distillation
 from limbeck.training.teacher import FrozenTeacher
 
 AnyModel = Model[Any, Any, Any, Any]
+Known = dict[str, list[Finding]]
+"""What was found in a part of the examination that is the same for all methods."""
 FIT = "fit of teacher, student and methods"
 
 
@@ -30,7 +32,7 @@ def examine(
     config: RunConfig,
     task: Detection2DTask,
     device: torch.device | str = "cpu",
-    data: Iterable[Finding] | None = None,
+    known: Known | None = None,
 ) -> Iterator[Finding]:
     """Yield a finding per check, most basic first; stops after the first failure that hides the rest.
 
@@ -38,9 +40,10 @@ def examine(
         config: The run.
         task: Its data, already read and checked.
         device: Where the training will run.
-        data: What `data_findings` said of the data, where that is known; None to look.
+        known: What an examination of other methods with the same data and teacher found. It is added to.
     """
-    for finding in data_findings(task) if data is None else data:
+    known = {} if known is None else known
+    for finding in _once(known, "data", data_findings(task)):
         yield finding
         if finding.check == "data" and finding.status == "fail":
             return
@@ -57,9 +60,20 @@ def examine(
         if classes.status == "fail":
             return
         if classes.status == "ok":
-            yield from score_findings(teacher, task, device)
+            yield from _once(known, "score", score_findings(teacher, task, device))
     student = seeded_model(config.student, task.classes, config.seed)
     yield from _training_findings(config, task, student, teacher, torch.device(device))
+
+
+def _once(known: Known, part: str, findings: Iterable[Finding]) -> Iterator[Finding]:
+    """Yield what is known of a part of the examination, or look and remember."""
+    if part in known:
+        yield from known[part]
+        return
+    known[part] = []
+    for finding in findings:
+        known[part].append(finding)
+        yield finding
 
 
 def _training_findings(
