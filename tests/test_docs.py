@@ -1,6 +1,8 @@
 """README and docs keep up with the code: every setting is named, every link leads somewhere."""
 
 import re
+import runpy
+from copy import deepcopy
 
 import pytest
 
@@ -62,3 +64,24 @@ def test_a_broken_link_is_found(tmp_path):
     page = tmp_path / "page.md"
     page.write_text("[here](page.md#top) [gone](nowhere.md) [out](https://example.invalid)", encoding="utf-8")
     assert broken_links(page) == ["nowhere.md"]
+
+
+@pytest.fixture
+def proof(repo):
+    """The script that runs the comparisons, keeps their numbers and writes them as tables."""
+    return runpy.run_path(str(repo / "benchmarks" / "proof.py"))
+
+
+def test_readme_and_results_say_what_was_measured(repo, proof):
+    page, readme = ((repo / path).read_text(encoding="utf-8") for path in ("docs/results.md", "README.md"))
+    contents = proof["kept"]()
+    assert proof["summary"](contents) in page
+    assert proof["summary"](contents) in readme
+    assert [content["name"] for content in contents if proof["section"](content) not in page] == []
+
+
+def test_another_number_is_found(repo, proof):
+    page = (repo / "docs/results.md").read_text(encoding="utf-8")
+    content = deepcopy(proof["kept"]()[0])
+    content["rows"][1]["scores"]["AP"]["mean"] += 0.001
+    assert proof["section"](content) not in page

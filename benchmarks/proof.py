@@ -1,0 +1,128 @@
+"""The proof: what each method brings on four data sets with three seeds, by `limbeck compare`.
+
+    python benchmarks/proof.py [name ...]
+
+Two comparisons run at a time, one thread each; one that was stopped goes on where it stopped, and one that is done is
+read. Numbers and pictures go to `results/proof/`. What is printed are the tables of the README and of
+`docs/results.md`; a test holds these pages against the numbers.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import limbeck
+from limbeck.comparison.config import CONTROL, load_comparison
+from limbeck.report.comparison import ComparisonOutcome
+from limbeck.report.formats import metric, optional, percent, signed
+
+NAMES = ("bccd", "road_cracks_potholes", "weld_defects", "railway_wagons")
+RESULTS = Path(__file__).parent / "results" / "proof"
+AT_A_TIME = 2
+
+
+def comparison_file(name: str) -> str:
+    """Return the comparison of a data set."""
+    return f"configs/detection2d/compare/{name}.yaml"
+
+
+def train(name: str) -> None:
+    """Run a comparison on one thread."""
+    command = ["limbeck", "compare", comparison_file(name)]
+    subprocess.run(command, check=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
+
+
+def content_of(outcome: ComparisonOutcome) -> dict[str, Any]:
+    """Return the numbers of a comparison, each row with the command that makes it, and the machine."""
+    name = outcome.folder.name
+    run = json.loads((outcome.folder / "run.json").read_text(encoding="utf-8"))
+    teacher, student = outcome.teacher, outcome.models[CONTROL][0]
+    assert teacher is not None
+    return {
+        "name": name,
+        "command": f"limbeck compare {comparison_file(name)}",
+        "hardware": run["hardware"],
+        "versions": run["versions"],
+        "seeds": outcome.seeds,
+        "val_images": outcome.val_images,
+        "bootstrap_samples": outcome.samples,
+        "parameters": {"teacher": teacher.parameters, "student": student.parameters},
+        "multiply_adds": {"teacher": teacher.multiply_adds, "student": student.multiply_adds},
+        "teacher": {key: teacher.metrics[key] for key in ("AP", "AP50")},
+        "rows": [asdict(row) for row in outcome.rows],
+    }
+
+
+def section(content: Mapping[str, Any]) -> str:
+    """Return the table of a comparison in Markdown, and the commands: of all rows, then of each method alone."""
+    teacher = content["teacher"]
+    rows = [
+        ["", "AP", "AP50", "AP - control", "seed by seed", "gap closed"],
+        ["teacher", metric(teacher["AP"]), metric(teacher["AP50"]), "", "", ""],
+        *([row["name"], *_cells(row)] for row in content["rows"]),
+    ]
+    command, methods = content["command"], [row["name"] for row in content["rows"][1:]]
+    commands = [command, *(f"{command} 'methods={{{method}: [{method}]}}'" for method in methods)]
+    return "\n".join([_table(rows), "", "```", *commands, "```"])
+
+
+def _cells(row: Mapping[str, Any]) -> list[str]:
+    scores = [f"{metric(row['scores'][key]['mean'])} ± {row['scores'][key]['deviation']:.3f}" for key in ("AP", "AP50")]
+    if not row["gains"]:
+        return [*scores, "", "", ""]
+    seeds = ", ".join(signed(value) for value in row["gains"]["AP"]["over_seeds"]["values"])
+    return [*scores, _gain(row), seeds, optional(row["gap_closed"], percent)]
+
+
+def _gain(row: Mapping[str, Any]) -> str:
+    images = row["gains"]["AP"]["over_images"]
+    return f"{signed(images['difference'])} [{signed(images['low'])}, {signed(images['high'])}]"
+
+
+def summary(contents: Sequence[Mapping[str, Any]]) -> str:
+    """Return a line for each data set: AP of teacher and control, and what the other rows gain."""
+    names = [row["name"] for row in contents[0]["rows"][1:]]
+    rows = [["validation images", "teacher", "control", *names]]
+    for content in contents:
+        control, *others = content["rows"]
+        data = f"{content['name']}, {content['val_images']}"
+        scores = [metric(content["teacher"]["AP"]), metric(control["scores"]["AP"]["mean"])]
+        rows.append([data, *scores, *(_gain(row) for row in others)])
+    return _table(rows)
+
+
+def _table(rows: Sequence[Sequence[str]]) -> str:
+    head, *body = (f"| {' | '.join(cells)} |" for cells in rows)
+    return "\n".join([head, "|" + "---|" * len(rows[0]), *body])
+
+
+def kept() -> list[dict[str, Any]]:
+    """Return the numbers of all comparisons that were kept."""
+    return [json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8")) for name in NAMES]
+
+
+def main(names: Sequence[str]) -> None:
+    """Run the comparisons and keep what came of them."""
+    with ThreadPoolExecutor(AT_A_TIME) as pool:
+        list(pool.map(train, names))
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        outcome = limbeck.compare(load_comparison(Path(comparison_file(name))))
+        content = content_of(outcome)
+        (RESULTS / f"{name}.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        shutil.copy(outcome.plot, RESULTS / f"{name}.png")
+        print(f"\n## {name}\n\n{section(content)}")
+    print(f"\n{summary(kept())}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:] or NAMES)
