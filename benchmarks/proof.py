@@ -20,9 +20,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
+
 import limbeck
 from limbeck.comparison.config import CONTROL, load_comparison
-from limbeck.report.comparison import ComparisonOutcome
+from limbeck.metrics.seeds import Row
+from limbeck.report.comparison import ComparisonOutcome, difference, spread
 from limbeck.report.formats import metric, optional, percent, signed
 
 NAMES = ("bccd", "road_cracks_potholes", "weld_defects", "railway_wagons")
@@ -42,7 +45,7 @@ def train(name: str) -> None:
 
 
 def content_of(outcome: ComparisonOutcome) -> dict[str, Any]:
-    """Return the numbers of a comparison, each row with the command that makes it, and the machine."""
+    """Return the numbers of a comparison, its command and the machine."""
     name = outcome.folder.name
     run = json.loads((outcome.folder / "run.json").read_text(encoding="utf-8"))
     teacher, student = outcome.teacher, outcome.models[CONTROL][0]
@@ -68,35 +71,35 @@ def section(content: Mapping[str, Any]) -> str:
     rows = [
         ["", "AP", "AP50", "AP - control", "seed by seed", "gap closed"],
         ["teacher", metric(teacher["AP"]), metric(teacher["AP50"]), "", "", ""],
-        *([row["name"], *_cells(row)] for row in content["rows"]),
+        *([row.name, *_cells(row)] for row in _rows(content)),
     ]
-    command, methods = content["command"], [row["name"] for row in content["rows"][1:]]
+    command, methods = content["command"], [row.name for row in _rows(content)[1:]]
     commands = [command, *(f"{command} 'methods={{{method}: [{method}]}}'" for method in methods)]
     return "\n".join([_table(rows), "", "```", *commands, "```"])
 
 
-def _cells(row: Mapping[str, Any]) -> list[str]:
-    scores = [f"{metric(row['scores'][key]['mean'])} ± {row['scores'][key]['deviation']:.3f}" for key in ("AP", "AP50")]
-    if not row["gains"]:
+def _rows(content: Mapping[str, Any]) -> list[Row]:
+    return TypeAdapter(list[Row]).validate_python(content["rows"])
+
+
+def _cells(row: Row) -> list[str]:
+    scores = [spread(row.scores[key]) for key in ("AP", "AP50")]
+    if not row.gains:
         return [*scores, "", "", ""]
-    seeds = ", ".join(signed(value) for value in row["gains"]["AP"]["over_seeds"]["values"])
-    return [*scores, _gain(row), seeds, optional(row["gap_closed"], percent)]
-
-
-def _gain(row: Mapping[str, Any]) -> str:
-    images = row["gains"]["AP"]["over_images"]
-    return f"{signed(images['difference'])} [{signed(images['low'])}, {signed(images['high'])}]"
+    gain = row.gains["AP"]
+    seeds = ", ".join(signed(value) for value in gain.over_seeds.values)
+    return [*scores, difference(gain), seeds, optional(row.gap_closed, percent)]
 
 
 def summary(contents: Sequence[Mapping[str, Any]]) -> str:
     """Return a line for each data set: AP of teacher and control, and what the other rows gain."""
-    names = [row["name"] for row in contents[0]["rows"][1:]]
+    names = [row.name for row in _rows(contents[0])[1:]]
     rows = [["validation images", "teacher", "control", *names]]
     for content in contents:
-        control, *others = content["rows"]
+        control, *others = _rows(content)
         data = f"{content['name']}, {content['val_images']}"
-        scores = [metric(content["teacher"]["AP"]), metric(control["scores"]["AP"]["mean"])]
-        rows.append([data, *scores, *(_gain(row) for row in others)])
+        scores = [metric(content["teacher"]["AP"]), metric(control.scores["AP"].mean)]
+        rows.append([data, *scores, *(difference(row.gains["AP"]) for row in others)])
     return _table(rows)
 
 

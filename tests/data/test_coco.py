@@ -83,8 +83,6 @@ def test_broken_annotation(coco: Any, change: dict[str, Any], sentence: str) -> 
 
 
 def test_the_area_of_a_mask_is_taken_where_there_is_one(coco: Any) -> None:
-    for annotation in coco.annotations:
-        annotation.pop("area", None)
     left, top, right, bottom = read_coco(coco.write()).records[0].boxes_xyxy[0].tolist()
     assert read_coco(coco.write()).records[0].areas[0] == (right - left) * (bottom - top)
     coco.annotations[0]["area"] = 7.5
@@ -137,6 +135,8 @@ def test_missing_image(coco: Any) -> None:
 def test_missing_folder_is_one_problem(coco: Any) -> None:
     split = coco.split.model_copy(update={"images": coco.root / "pictures"})
     assert problems(split) == (f"{coco.root / 'pictures'}: the folder of images does not exist",)
+    (problem,) = problems(SplitConfig(images=coco.image(1), annotations=coco.split.annotations))
+    assert problem.startswith(f"{coco.image(1)}: a file, but 'images' is a folder")
 
 
 def test_size_mismatch(coco: Any) -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from PIL import ExifTags, Image
 
 from limbeck.data.records import BoxRecord
-from limbeck.errors import DataError, nearest
+from limbeck.errors import DataError
 from limbeck.imaging import IMAGE_ERRORS, read_image, unreadable_reason
 
 TITLE = "The data set cannot be used as it is:"
@@ -30,14 +29,6 @@ def read_text(path: Path) -> str:
         raise DataError(TITLE, [f"{path}: not a text file"]) from error
     except OSError as error:
         raise DataError(TITLE, [f"{path}: {(error.strerror or str(error)).lower()}"]) from error
-
-
-def missing_folder(folder: Path, what: str) -> str:
-    """Say that the folder of ``what`` does not exist, and which one that is there has nearly the name that is wrong."""
-    there = next(place for place in folder.parents if place.is_dir())
-    known = [place.name for place in there.iterdir() if place.is_dir()] if os.access(there, os.R_OK) else []
-    wrong = folder.relative_to(there).parts[0]
-    return f"{folder}: the folder of {what} does not exist{nearest(wrong, known)}"
 
 
 def image_size(path: Path) -> tuple[int, int]:

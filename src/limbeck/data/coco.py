@@ -9,9 +9,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from limbeck.data.checks import TITLE, data_error, missing_folder, read_text
+from limbeck.data.checks import TITLE, data_error, read_text
 from limbeck.data.coco_entries import parse_annotation, parse_category, parse_image, read_entries
 from limbeck.data.config import ANNOTATIONS, OnBroken, SplitConfig, source_problems
+from limbeck.data.image_folder import image_folder_problem
 from limbeck.data.parsed import Key, Parsed, choose_categories, finish
 from limbeck.data.records import BoxData
 from limbeck.errors import DataError
@@ -48,8 +49,8 @@ def read_coco(
     if where is None:
         raise DataError(TITLE, source_problems("coco", {"": split}, classes, names=None))
     content = _load(where)
-    if not split.images.is_dir():
-        raise DataError(TITLE, [missing_folder(split.images, "images")])
+    if problem := image_folder_problem(split.images):
+        raise DataError(TITLE, [problem])
     categories = _read_categories(content["categories"], where)
     chosen = choose_categories(categories, where, classes)
     broken: list[str] = []

@@ -7,9 +7,9 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
-from limbeck.data.checks import TITLE, missing_folder, read_text
+from limbeck.data.checks import TITLE, read_text
 from limbeck.data.config import ANNOTATIONS, Format, SplitConfig
-from limbeck.errors import DataError
+from limbeck.errors import DataError, nearest
 from limbeck.imaging import IMAGE_SUFFIXES
 
 
@@ -42,23 +42,32 @@ def check_folders(split: SplitConfig, annotations: Path, format: Format) -> None
     Raises:
         DataError: One of them is a file or is not there; both problems at once.
     """
-    found = {split.images: _image_folder_problem(split.images)}
+    found = {split.images: image_folder_problem(split.images)}
     found.setdefault(annotations, _annotation_folder_problem(annotations, format))
     if problems := [problem for problem in found.values() if problem is not None]:
         is_json = annotations.is_file() and annotations.suffix.lower() == ".json"
         raise DataError(TITLE, problems, "set data.format to 'coco' for a json file" if is_json else None)
 
 
-def _image_folder_problem(folder: Path) -> str | None:
+def image_folder_problem(folder: Path) -> str | None:
+    """Return what is wrong with a folder of images that is none, or None."""
     if folder.is_file():
         return f"{folder}: a file, but 'images' is a folder; a text file that names the images goes into 'list'"
-    return None if folder.is_dir() else missing_folder(folder, "images")
+    return None if folder.is_dir() else _missing(folder, "images")
 
 
 def _annotation_folder_problem(folder: Path, format: Format) -> str | None:
     if folder.is_file():
         return f"{folder}: a file, but the format {format} needs {ANNOTATIONS[format]}"
-    return None if folder.is_dir() else missing_folder(folder, "annotations")
+    return None if folder.is_dir() else _missing(folder, "annotations")
+
+
+def _missing(folder: Path, what: str) -> str:
+    """Say that the folder of ``what`` does not exist, and which one that is there has nearly the name that is wrong."""
+    there = next(place for place in folder.parents if place.is_dir())
+    known = [place.name for place in there.iterdir() if place.is_dir()] if os.access(there, os.R_OK) else []
+    wrong = folder.relative_to(there).parts[0]
+    return f"{folder}: the folder of {what} does not exist{nearest(wrong, known)}"
 
 
 def pair_files(
