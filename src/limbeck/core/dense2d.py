@@ -55,14 +55,13 @@ class Postprocess(BaseModel):
         ]
 
 
-class DenseDetectorConfig(ModelConfig):
-    """Settings that all dense 2D detectors share."""
+class PyramidConfig(ModelConfig):
+    """Settings of detectors that work on a feature pyramid."""
 
     backbone: str = "resnet50"
     pretrained: bool = False
     strides: tuple[int, ...] = (8, 16, 32, 64, 128)
     channels: int = Field(256, ge=8)
-    tower_depth: int = Field(4, ge=0)
     depthwise: bool = False
     postprocess: Postprocess = Postprocess()
 
@@ -81,6 +80,12 @@ class DenseDetectorConfig(ModelConfig):
         if not strides or strides[0] not in (4, 8, 16, 32) or not doubling:
             raise ValueError("strides must start at 4, 8, 16 or 32 and double from level to level, as in [8, 16, 32]")
         return strides
+
+
+class DenseDetectorConfig(PyramidConfig):
+    """Settings that all dense 2D detectors share."""
+
+    tower_depth: int = Field(4, ge=0)
 
 
 def _to_image(boxes: Tensor, scores: Tensor, labels: Tensor, fit: Fit | None) -> Detections2D:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from limbeck.core.dense2d import DenseDetectorConfig
+from limbeck.core.dense2d import PyramidConfig
 from limbeck.core.model import DenseSpec2D
 from limbeck.nn.backbones import IMAGENET_MEAN, IMAGENET_STD, Backbone, Normalise
 from limbeck.nn.necks import FPN
@@ -20,7 +20,7 @@ class PyramidNet(nn.Module):
         config: Settings of the detector; strides up to 32 come from the backbone, coarser levels are added by the FPN.
     """
 
-    def __init__(self, config: DenseDetectorConfig) -> None:
+    def __init__(self, config: PyramidConfig) -> None:
         super().__init__()
         inner = tuple(stride for stride in config.strides if stride <= COARSEST_BACKBONE_STRIDE)
         self.config = config
