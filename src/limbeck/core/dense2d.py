@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import pairwise
+from typing import Literal
 
 import timm
 import torch
@@ -20,8 +21,11 @@ from limbeck.ops.assign2d import IGNORED
 from limbeck.ops.boxes2d import centres
 from limbeck.ops.detections import select_detections
 
-OWN_BACKBONES = ("lean_nano", "lean_pico")
+OWN_BACKBONES = ("asmlp_base", "asmlp_nano", "asmlp_small", "asmlp_tiny", "lean_nano", "lean_pico")
 """Backbones that are limbeck's own; all others are timm's."""
+
+Neck = Literal["fpn", "hkn", "hkn_release", "mlp", "mlp_release"]
+Towers = Literal["plain", "hkh"]
 
 
 class Postprocess(BaseModel):
@@ -60,6 +64,8 @@ class PyramidConfig(ModelConfig):
 
     backbone: str = "resnet50"
     pretrained: bool = False
+    frozen_stem: bool = False
+    neck: Neck = "fpn"
     strides: tuple[int, ...] = (8, 16, 32, 64, 128)
     channels: int = Field(256, ge=8)
     depthwise: bool = False
@@ -85,6 +91,7 @@ class PyramidConfig(ModelConfig):
 class DenseDetectorConfig(PyramidConfig):
     """Settings that all dense 2D detectors share."""
 
+    towers: Towers = "plain"
     tower_depth: int = Field(4, ge=0)
 
 
@@ -139,12 +146,12 @@ def _inside(priors_xyxy: Tensor, regions_xyxy: Tensor) -> Tensor:
     return ((centre >= regions_xyxy[:, :2]) & (centre <= regions_xyxy[:, 2:])).all(dim=2).any(dim=1)
 
 
-def positive_scores(class_logits: Tensor) -> Tensor:
-    """Return the best class score of every row (P,K) plus 2e-4, detached: the weight of a positive in GFL and LD.
+def positive_scores(class_logits: Tensor, offset: float = 2e-4) -> Tensor:
+    """Return the best class score of every row (P,K) plus an offset, detached: the weight of a positive in GFL and LD.
 
-    The released BCKD fork adds 1e-4 twice; the golden numbers hold it.
+    The released BCKD fork adds 1e-4 twice; the golden numbers hold it. HSD adds nothing.
     """
-    return class_logits.detach().sigmoid().amax(dim=1) + 2e-4
+    return class_logits.detach().sigmoid().amax(dim=1) + offset
 
 
 def check_same_locations(method: str, student: ModelSpec, teacher: ModelSpec | None) -> None:
@@ -168,6 +175,20 @@ def check_same_locations(method: str, student: ModelSpec, teacher: ModelSpec | N
             f"{teacher.priors} and the student {student.priors}.",
             hint="give both the same strides and the same head, or heads that are alike in prior_scale and offset "
             "(gfl, atss, and fcos with prior_offset 0.0)",
+        )
+
+
+def check_same_bins(method: str, student: ModelSpec, teacher: ModelSpec | None) -> None:
+    """Refuse heads whose side distributions are not over the same bins.
+
+    Raises:
+        IncompatibleError: They differ, or a head has none.
+    """
+    bins = [spec.reg_max for spec in (teacher, student) if isinstance(spec, DenseSpec2D)]
+    if None in bins or bins[0] != bins[1]:
+        raise IncompatibleError(
+            f"The method '{method}' compares side distributions and needs the same reg_max in both heads; the teacher "
+            f"has {bins[0]} and the student {bins[1]} (None means that the head has no distributions)."
         )
 
 

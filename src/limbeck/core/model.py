@@ -31,6 +31,8 @@ class ModelSpec:
         std: Standard deviation per input channel that it divides by.
         taps: Shape per image, (C,H,W) for a map, of what every tap gives at the size of the run. A model leaves it
             empty; where a method asks for taps, the engine runs one image through the model and fills it in.
+        backbone: Path of the submodule that is the backbone; None where there is no such part.
+        canvas_hw: Height and width of the run's input in pixels; a model leaves it empty, the engine fills it in.
     """
 
     task: Task
@@ -41,6 +43,8 @@ class ModelSpec:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     taps: Mapping[str, tuple[int, ...]] = field(default_factory=dict, hash=False, kw_only=True)
+    backbone: str | None = field(default=None, kw_only=True)
+    canvas_hw: tuple[int, int] | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)

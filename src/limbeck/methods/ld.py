@@ -8,9 +8,9 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from limbeck.core.dense2d import check_same_locations, check_same_outputs, positive_scores
+from limbeck.core.dense2d import check_same_bins, check_same_locations, check_same_outputs, positive_scores
 from limbeck.core.method import Method, MethodConfig, Step, Terms
-from limbeck.core.model import DenseSpec2D, ModelSpec
+from limbeck.core.model import ModelSpec
 from limbeck.core.outputs import DenseAssignment2D, DenseRaw2D
 from limbeck.core.samples import Batch, Boxes2D
 from limbeck.errors import IncompatibleError
@@ -54,12 +54,7 @@ class Ld(Method[Boxes2D, DenseRaw2D, DenseAssignment2D]):
     def __init__(self, config: Config, *, student: ModelSpec, teacher: ModelSpec | None) -> None:
         super().__init__(config, student=student, teacher=teacher)
         check_same_locations("ld", student, teacher)
-        bins = [spec.reg_max for spec in (teacher, student) if isinstance(spec, DenseSpec2D)]
-        if None in bins or bins[0] != bins[1]:
-            raise IncompatibleError(
-                "The method 'ld' compares side distributions and needs the same reg_max in both heads; the teacher has "
-                f"{bins[0]} and the student {bins[1]} (None means that the head has no distributions)."
-            )
+        check_same_bins("ld", student, teacher)
         self.config = config
 
     def forward(self, step: Step[Boxes2D, DenseRaw2D, DenseAssignment2D]) -> Terms:

@@ -53,6 +53,7 @@ class ATSS(Model[Boxes2D, DenseRaw2D, DenseAssignment2D, Detections2D]):
             depth=config.tower_depth,
             norm=config.norm,
             depthwise=config.depthwise,
+            towers=config.towers,
             level_scales=len(config.strides),
             centerness=True,
         )

@@ -57,6 +57,7 @@ class GFL(Model[Boxes2D, DenseRaw2D, DenseAssignment2D, Detections2D]):
             depth=config.tower_depth,
             norm=config.norm,
             depthwise=config.depthwise,
+            towers=config.towers,
             level_scales=len(config.strides),
         )
         priors = PriorGrid(config.strides, scales=(config.prior_scale,))

@@ -54,6 +54,7 @@ class RetinaNet(Model[Boxes2D, DenseRaw2D, DenseAssignment2D, Detections2D]):
             depth=config.tower_depth,
             norm=config.norm,
             depthwise=config.depthwise,
+            towers=config.towers,
         )
         self.spec = self.trunk.spec(classes, grid, config.reg_max)
 

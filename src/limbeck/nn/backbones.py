@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 import timm
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from limbeck.errors import CheckpointError, IncompatibleError, nearest
-from limbeck.nn.lean import STRIDES, WIDTHS, LeanNet
+from limbeck.nn import asmlp, lean
+from limbeck.nn.asmlp import AsMlp
+from limbeck.nn.lean import LeanNet
 
 IMAGENET_MEAN = (123.675, 116.28, 103.53)
 IMAGENET_STD = (58.395, 57.12, 57.375)
+
+
+OWN_STRIDES = dict.fromkeys(lean.WIDTHS, lean.STRIDES) | dict.fromkeys(asmlp.SIZES, asmlp.STRIDES)
+"""Strides of the maps of limbeck's own backbones, by name."""
+STEM_STRIDE = 4
+"""Stride of the map up to which a frozen stem reaches."""
 
 
 class Normalise(nn.Module):
@@ -44,6 +53,8 @@ class Backbone(nn.Module):
         strides: Strides of the maps to return, in pixels per cell.
         pretrained: Fetch timm's pretrained weights. This is the one place where limbeck may use the network, and only
             when the user asks for it.
+        frozen_stem: Keep the weights of all layers up to the map of stride 4 and the statistics of every batch norm, as
+            detectors on pretrained backbones do.
 
     Attributes:
         channels: Channels of each map returned.
@@ -53,7 +64,9 @@ class Backbone(nn.Module):
         CheckpointError: Pretrained weights were asked for and cannot be had.
     """
 
-    def __init__(self, name: str, strides: tuple[int, ...], pretrained: bool = False) -> None:
+    def __init__(
+        self, name: str, strides: tuple[int, ...], pretrained: bool = False, frozen_stem: bool = False
+    ) -> None:
         super().__init__()
         reductions = _reductions(name)
         missing = [stride for stride in strides if stride not in reductions]
@@ -62,8 +75,12 @@ class Backbone(nn.Module):
                 f"The backbone '{name}' has no map of stride {missing[0]}; its maps have the strides {reductions}."
             )
         self.body, self.channels = (
-            _own(name, strides, pretrained) if name in WIDTHS else _timm(name, reductions, strides, pretrained)
+            _own(name, strides, pretrained) if name in OWN_STRIDES else _timm(name, reductions, strides, pretrained)
         )
+        self.frozen_stem = frozen_stem
+        if frozen_stem:
+            for layer in _stem(name, self.body):
+                layer.requires_grad_(False)
         self._gives_nhwc = getattr(self.body, "output_fmt", None) == "NHWC"  # Swin and a few others
 
     def forward(self, images: Tensor) -> list[Tensor]:
@@ -71,14 +88,23 @@ class Backbone(nn.Module):
         maps: list[Tensor] = self.body(images)
         return [m.permute(0, 3, 1, 2) for m in maps] if self._gives_nhwc else maps
 
+    def train(self, mode: bool = True) -> Self:
+        """Switch to training or evaluation; with a frozen stem batch norms stay in evaluation."""
+        super().train(mode)
+        if self.frozen_stem:
+            for module in self.modules():
+                if isinstance(module, _BatchNorm):
+                    module.eval()
+        return self
+
 
 def _own(name: str, strides: tuple[int, ...], pretrained: bool) -> tuple[nn.Module, tuple[int, ...]]:
     if pretrained:
         raise CheckpointError(
             f"There are no pretrained weights of '{name}'.",
-            hint="it is made to be trained from scratch: leave them out",
+            hint="train it from scratch: leave them out",
         )
-    body = LeanNet(name, strides)
+    body = LeanNet(name, strides) if name in lean.WIDTHS else AsMlp(asmlp.SIZES[name], strides)
     return body, body.channels
 
 
@@ -101,8 +127,8 @@ def _timm(
 
 
 def _reductions(name: str) -> list[int]:
-    if name in WIDTHS:
-        return list(STRIDES)
+    if name in OWN_STRIDES:
+        return list(OWN_STRIDES[name])
     if not timm.is_model(name):
         raise IncompatibleError(f"timm knows no backbone '{name}'{nearest(name, timm.list_models())}.")
     try:
@@ -111,3 +137,20 @@ def _reductions(name: str) -> list[int]:
         return list(body.feature_info.reduction())
     except (AssertionError, AttributeError, RuntimeError) as error:
         raise IncompatibleError(f"The timm model '{name}' cannot give feature maps ({error}).") from error
+
+
+def _stem(name: str, body: Any) -> list[nn.Module]:
+    """Return the layers up to the map of `STEM_STRIDE`.
+
+    Raises:
+        IncompatibleError: The network does not say which layers these are.
+    """
+    if isinstance(body, AsMlp):
+        return [body.patch, body.stages[0]]
+    if isinstance(body, LeanNet):
+        return list(body.stages[: lean.STRIDES.index(STEM_STRIDE) + 1])
+    layers = dict(body.named_children())
+    ends = [info["module"].replace(".", "_") for info in body.feature_info.info if info["reduction"] <= STEM_STRIDE]
+    if not ends or ends[-1] not in layers:
+        raise IncompatibleError(f"The backbone '{name}' does not say where its stem ends: frozen_stem must be false.")
+    return list(layers.values())[: list(layers).index(ends[-1]) + 1]

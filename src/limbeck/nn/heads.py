@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from limbeck.core.dense2d import Towers
 from limbeck.nn.necks import conv3x3
 
 Norm = Literal["none", "group"]
@@ -40,6 +41,18 @@ def _tower(channels: int, depth: int, *, norm: Norm, depthwise: bool) -> nn.Sequ
     return nn.Sequential(*layers)
 
 
+def _hkh_tower(channels: int, depth: int) -> nn.Sequential:
+    """Return the tower of HSD's heterogeneous knowledge head: depthwise 5x5 and pointwise, each with norm and ReLU."""
+    layers: list[nn.Module] = []
+    for _ in range(depth):
+        for conv in (
+            nn.Conv2d(channels, channels, 5, padding=2, groups=channels, bias=False),
+            nn.Conv2d(channels, channels, 1, bias=False),
+        ):
+            layers += [conv, nn.GroupNorm(math.gcd(32, channels), channels), nn.ReLU(inplace=True)]
+    return nn.Sequential(*layers)
+
+
 class DenseHead(nn.Module):
     """A class tower and a box tower with one 3x3 output convolution each, shared by all levels.
 
@@ -50,6 +63,8 @@ class DenseHead(nn.Module):
         depth: Convolutions per tower.
         norm: ``group`` puts a group norm (32 groups, fewer on thin heads) behind every tower convolution.
         depthwise: Use depthwise-separable tower convolutions.
+        towers: ``hkh`` for those of HSD FTI-FDet (arXiv 2307.00701), which have a kind of norm and of convolution of
+            their own; ``norm`` and ``depthwise`` then say nothing.
         level_scales: If above 0, one learnable factor per level on the box output (FCOS).
         centerness: Add an output of one channel to the box tower.
     """
@@ -63,19 +78,22 @@ class DenseHead(nn.Module):
         depth: int,
         norm: Norm,
         depthwise: bool,
+        towers: Towers = "plain",
         level_scales: int = 0,
         centerness: bool = False,
     ) -> None:
         super().__init__()
-        self.class_tower = _tower(channels, depth, norm=norm, depthwise=depthwise)
-        self.box_tower = _tower(channels, depth, norm=norm, depthwise=depthwise)
+        self.class_tower, self.box_tower = (
+            _hkh_tower(channels, depth) if towers == "hkh" else _tower(channels, depth, norm=norm, depthwise=depthwise)
+            for _ in range(2)
+        )
         self.class_out = nn.Conv2d(channels, class_channels, 3, padding=1)
         self.box_out = nn.Conv2d(channels, box_channels, 3, padding=1)
         self.centerness_out = nn.Conv2d(channels, 1, 3, padding=1) if centerness else None
         self.scales = nn.ParameterList(nn.Parameter(torch.ones(())) for _ in range(level_scales))
-        self._initialise()
+        self._initialise(towers)
 
-    def _initialise(self) -> None:
+    def _initialise(self, towers: Towers) -> None:
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.normal_(module.weight, std=0.01)
@@ -83,6 +101,10 @@ class DenseHead(nn.Module):
                     nn.init.zeros_(module.bias)
                 if module.groups > 1:  # a depthwise 3x3 sums 9 values only: 0.01 would shrink its output to nothing
                     nn.init.kaiming_uniform_(module.weight, nonlinearity="relu")
+        if towers == "hkh":
+            for module in (*self.class_tower, *self.box_tower):
+                if isinstance(module, nn.Conv2d):
+                    nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
         nn.init.constant_(self.class_out.bias, -math.log((1 - CLASS_PRIOR) / CLASS_PRIOR))  # type: ignore[arg-type]
 
     def forward(self, levels: Sequence[Tensor]) -> HeadMaps:

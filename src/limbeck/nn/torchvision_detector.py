@@ -111,4 +111,5 @@ def detector_spec(classes: tuple[str, ...], priors: PriorGrid) -> DenseSpec2D:
         std=IMAGENET_STD,
         priors=priors,
         reg_max=None,
+        backbone="net.backbone.body",
     )
