@@ -21,7 +21,7 @@ from limbeck.training.doctor.examination import Known, examine
 from limbeck.training.doctor.findings import Finding, verdict
 from limbeck.training.doctor.teacher import score_findings
 from limbeck.training.fit import BEST, build_methods, fit, seeded_model
-from limbeck.training.teacher import FrozenTeacher
+from limbeck.training.teacher import FrozenTeacher, inherit_weights
 from limbeck.version import VERSION
 from limbeck.weights import WeightsInfo, load_weights, read_info
 
@@ -121,7 +121,11 @@ class Workshop:
         """Train a model; one that was stopped goes on."""
         student = seeded_model(training.model, self.task.classes, training.seed)
         teacher = load_weights(self.weights_of(TEACHER))[0] if taught(training.methods) else None
-        methods = build_methods(training.methods, student, teacher, self.task.val_loader(1), seed=training.seed)
+        methods = build_methods(
+            training.methods, student, teacher, self.task.val_loader(1), self.config.data.size, training.seed
+        )
+        if teacher is not None and any(method.inherits() for method in training.methods):
+            self.say(f"  {inherit_weights(student, teacher)}")
         for sentence in (sentence for method in methods for sentence in method.describe()):
             self.say(f"  {sentence}")
         fit(

@@ -21,8 +21,8 @@ Results = dict[str, Any]
 
 def gfl_head(case: Case) -> Results:
     """The supervised terms, BCKD's terms, the assignment and the gradients of a GFL head."""
-    student, leaves = _raw_output(case, "student", with_gradient=True)
-    teacher, _ = _raw_output(case, "teacher", with_gradient=False)
+    student, leaves = raw_output_of(case, "student", with_gradient=True)
+    teacher, _ = raw_output_of(case, "teacher", with_gradient=False)
     assignment = _assignment(case, student)
     losses = gfl_losses(student, assignment)
     bcdl, ildl = _bckd(case, gate=True).level_terms(student, teacher, assignment)
@@ -41,27 +41,27 @@ def gfl_head(case: Case) -> Results:
     }
     labels = assignment.labels.split(list(student.level_sizes), dim=1)
     results |= {f"out.labels_{level}": value for level, value in enumerate(labels)}
-    results |= _gradients(total, leaves, "grad.")
-    return results | _gradients(distill_total, leaves, "grad.distill_")
+    results |= gradients(total, leaves, "grad.")
+    return results | gradients(distill_total, leaves, "grad.distill_")
 
 
 def bckd_levels(case: Case) -> Results:
     """BCKD's terms and gradients with given labels and weights, with and without the level gate."""
-    student, leaves = _raw_output(case, "student", with_gradient=True)
-    teacher, _ = _raw_output(case, "teacher", with_gradient=False)
+    student, leaves = raw_output_of(case, "student", with_gradient=True)
+    teacher, _ = raw_output_of(case, "teacher", with_gradient=False)
     normaliser = torch.tensor(case.params["N"], dtype=case.dtype)
-    labels = _levels(case, "labels")
-    assignment = DenseAssignment2D(normaliser, labels, _levels(case, "label_weight"), torch.zeros(*labels.shape, 4))
+    labels = levels(case, "labels")
+    assignment = DenseAssignment2D(normaliser, labels, levels(case, "label_weight"), torch.zeros(*labels.shape, 4))
     results: Results = {}
     for gate, suffix in ((True, ""), (False, "_no_gate")):
         bcdl, ildl = _bckd(case, gate).level_terms(student, teacher, assignment)
         total = bcdl.sum() + ildl.sum()
         results |= {f"out.bcdl{suffix}": bcdl, f"out.ildl{suffix}": ildl, f"out.total{suffix}": total}
-        results |= _gradients(total, leaves, "grad." if gate else "grad.no_gate_")
+        results |= gradients(total, leaves, "grad." if gate else "grad.no_gate_")
     return results
 
 
-def _raw_output(case: Case, who: str, with_gradient: bool) -> tuple[DenseRaw2D, dict[str, Tensor]]:
+def raw_output_of(case: Case, who: str, with_gradient: bool) -> tuple[DenseRaw2D, dict[str, Tensor]]:
     """The raw output of the student or the teacher, and the maps it was made of by name."""
     names = [f"{who}_{what}_{level}" for what in ("cls", "reg") for level in range(len(case.params["strides"]))]
     maps = {name: case.leaf(name) if with_gradient else case.given(name) for name in names}
@@ -76,7 +76,7 @@ def _grid(case: Case) -> PriorGrid:
     return PriorGrid(tuple(case.params["strides"]), scales=(case.params.get("prior_scale", 8),))
 
 
-def _levels(case: Case, name: str) -> Tensor:
+def levels(case: Case, name: str) -> Tensor:
     """Per-location inputs of all levels, (B,N)."""
     return torch.cat([case.given(f"{name}_{level}") for level in range(len(case.params["strides"]))], dim=1)
 
@@ -92,7 +92,7 @@ def _assignment(case: Case, student: DenseRaw2D) -> DenseAssignment2D:
         Batch(inputs={}, targets=targets, frames=[]),
         lambda raw, boxes: atss(raw.priors_xyxy, raw.level_sizes, boxes, case.params["topk"]),
     )
-    assignment.weights = _levels(case, "label_weight")
+    assignment.weights = levels(case, "label_weight")
     return assignment
 
 
@@ -116,6 +116,6 @@ def _bckd(case: Case, gate: bool) -> Bckd:
     return Bckd(config, student=spec, teacher=spec)
 
 
-def _gradients(loss: Tensor, leaves: dict[str, Tensor], prefix: str) -> Results:
+def gradients(loss: Tensor, leaves: dict[str, Tensor], prefix: str) -> Results:
     gradients = torch.autograd.grad(loss, list(leaves.values()), retain_graph=True, materialize_grads=True)
     return {f"{prefix}{name}": gradient for name, gradient in zip(leaves, gradients, strict=True)}

@@ -2,7 +2,7 @@
 
 import json
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 Array = NDArray[Any]
 
@@ -68,6 +68,19 @@ class Case:
     def leaf(self, name: str) -> Tensor:
         """The input of that name, ready to get a gradient."""
         return self.given(name).requires_grad_()
+
+    def load(self, module: nn.Module, names: Callable[[str], str] = str) -> nn.Module:
+        """Put the weights of the entry into a module, in eval mode; ``names`` turns the module's names into theirs."""
+        module = module.to(self.dtype).eval()
+        for name, value in module.state_dict(keep_vars=True).items():
+            if not name.endswith("num_batches_tracked"):
+                value.data.copy_(torch.from_numpy(self.arrays[f"w.{names(name)}"]).to(self.dtype).view(value.shape))
+        return module
+
+    def gradients(self, module: nn.Module, names: Callable[[str], str] = str) -> dict[str, Any]:
+        """The gradients of a module that the entry has, in the entry's shapes."""
+        found = {f"grad.{names(name)}": value.grad for name, value in module.named_parameters()}
+        return {name: value.view(self.arrays[name].shape) for name, value in found.items() if name in self.arrays}
 
     def cotangent(self, name: str) -> Tensor:
         """The fixed tensor that turns the output of that name into a scalar."""

@@ -212,7 +212,7 @@ def test_weights_depend_on_the_seed_alone(make_detector, toy):
     assert differences(a.state_dict(), b.state_dict()) == []
     assert differences(a.state_dict(), seeded_model(config, ("wagon",), seed=6).state_dict())
     methods = [method_config({"name": "toy_methods:Adapter"})]
-    adapters = [build_methods(methods, a, a, [], seed)[0].state_dict() for seed in (5, 5, 6)]
+    adapters = [build_methods(methods, a, a, [], seed=seed)[0].state_dict() for seed in (5, 5, 6)]
     assert differences(adapters[0], adapters[1]) == []
     assert differences(adapters[0], adapters[2])
 

@@ -107,6 +107,10 @@ class MethodConfig(BaseModel):
         """Return what the method taps beside the raw outputs; by default nothing."""
         return TapPaths()
 
+    def inherits(self) -> bool:
+        """Return whether the student starts from those weights of the teacher that fit it; by default not."""
+        return False
+
 
 class Method(nn.Module, ABC, Generic[TargetT, RawT, AssignmentT]):
     """A distillation method. Abstract; concrete methods are final, one file each, and never import one another.

@@ -10,6 +10,7 @@ from torch.autograd import Function
 from torch.autograd.function import BackwardCFunction, FunctionCtx, once_differentiable
 from torch.nn import functional
 
+from limbeck.losses.divergence import class_kl_rows
 from limbeck.losses.modulated import DEFAULT_SLICE_ELEMENTS, SLICE_ELEMENTS
 from limbeck.ops.precision import at_least_float32
 from limbeck.ops.shapes import require_same_shape
@@ -55,6 +56,41 @@ def standardise_channels(maps: Tensor) -> Tensor:
     values = maps.numel() // max(maps.shape[1], 1)
     std, mean = torch.std_mean(wide, dim=dims, correction=min(values - 1, 1), keepdim=True)
     return (wide - mean) / (std + STD_EPS)
+
+
+def standardise_cells(maps: Tensor, eps: float = 1e-5) -> Tensor:
+    """Return maps with mean 0 and variance 1 over the cells of every image and channel: instance norm without weights.
+
+    Args:
+        maps: (B,C,...).
+        eps: Added to the variance, which has the divisor n.
+
+    Returns:
+        The same shape, float32 or better.
+    """
+    wide = at_least_float32(maps)
+    variance, mean = torch.var_mean(wide, dim=list(range(2, maps.ndim)), correction=0, keepdim=True)
+    return (wide - mean) * (variance + eps).rsqrt()
+
+
+def channel_kl_rows(student: Tensor, teacher: Tensor, temperature: float = 1.0) -> Tensor:
+    """Return the channel-wise divergence of every image, CWD; arXiv 2011.13256.
+
+    Per channel the softmax over the cells at temperature T; the divergence of the student's from the teacher's times
+    T^2, mean over the channels.
+
+    Args:
+        student: (B,C,H,W).
+        teacher: (B,C,H,W).
+        temperature: Divides the maps of both.
+
+    Returns:
+        (B,) float32 or better.
+
+    Raises:
+        ValueError: The shapes differ.
+    """
+    return class_kl_rows(student.flatten(2), teacher.flatten(2), temperature).mean(dim=1)
 
 
 def to_common_size(student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:

@@ -32,10 +32,10 @@ def centres(boxes_xyxy: Tensor) -> Tensor:
     return (boxes[..., :2] + boxes[..., 2:]) / 2
 
 
-def paired_iou(a: Tensor, b: Tensor, kind: IoUKind = "iou", eps: float = 1e-6) -> Tensor:
+def paired_iou(a: Tensor, b: Tensor, kind: IoUKind = "iou", eps: float = 1e-6, *, eps_added: bool = False) -> Tensor:
     """Return the overlap (...) of boxes ``a`` (...,4) and ``b`` (...,4), pair by pair; the shapes broadcast.
 
-    Union, enclosing area and squared enclosing diagonal are clamped at ``eps`` from below, not increased by it.
+    Union, enclosing area and squared enclosing diagonal are clamped at ``eps`` from below, or increased by it.
 
     Args:
         a: Boxes.
@@ -43,21 +43,26 @@ def paired_iou(a: Tensor, b: Tensor, kind: IoUKind = "iou", eps: float = 1e-6) -
         kind: ``iou``: intersection over union, 0 to 1. ``giou``: minus the share of the enclosing box that neither
             covers (arXiv 1902.09630), -1 to 1. ``diou``: minus the squared distance of the centres over the squared
             diagonal of the enclosing box (arXiv 1911.08287), -1 to 1.
-        eps: Lower clamp, in squared units of the boxes.
+        eps: In squared units of the boxes.
+        eps_added: Add ``eps`` instead of clamping at it, as the release of HSD does (arXiv 2307.00701).
     """
     a, b = at_least_float32(a), at_least_float32(b)
     overlap = (torch.minimum(a[..., 2:], b[..., 2:]) - torch.maximum(a[..., :2], b[..., :2])).clamp(min=0)
     intersection = overlap[..., 0] * overlap[..., 1]
-    union = (area(a) + area(b) - intersection).clamp(min=eps)
+    union = _above(area(a) + area(b) - intersection, eps, eps_added)
     iou = intersection / union
     if kind == "iou":
         return iou
     enclosing = torch.maximum(a[..., 2:], b[..., 2:]) - torch.minimum(a[..., :2], b[..., :2])
     if kind == "giou":
-        hull = (enclosing[..., 0] * enclosing[..., 1]).clamp(min=eps)
+        hull = _above(enclosing[..., 0] * enclosing[..., 1], eps, eps_added)
         return iou - (hull - union) / hull
     offset = centres(a) - centres(b)
-    return iou - offset.square().sum(-1) / enclosing.square().sum(-1).clamp(min=eps)
+    return iou - offset.square().sum(-1) / _above(enclosing.square().sum(-1), eps, eps_added)
+
+
+def _above(area: Tensor, eps: float, eps_added: bool) -> Tensor:
+    return area + eps if eps_added else area.clamp(min=eps)
 
 
 def pairwise_iou(a: Tensor, b: Tensor, eps: float = 1e-6) -> Tensor:

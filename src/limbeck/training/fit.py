@@ -52,6 +52,7 @@ def build_methods(
     student: Model[Any, Any, Any, Any],
     teacher: Model[Any, Any, Any, Any] | None,
     samples: Iterable[Batch[Any]],
+    canvas_wh: tuple[int, int] | None = None,
     seed: int = 0,
 ) -> list[Method[Any, Any, Any]]:
     """Build the methods of a run; the random weights of their adapters depend on the seed alone.
@@ -61,6 +62,7 @@ def build_methods(
         student: The model to train.
         teacher: The frozen teacher, if a method needs one.
         samples: Batches of the size of the run; the first one shows the shapes of the taps. Without taps none is read.
+        canvas_wh: Width and height of the run's input in pixels, for methods that are made for one size.
         seed: Seed of the random weights.
 
     Raises:
@@ -79,18 +81,23 @@ def build_methods(
         raise ConfigError("There are taps that lead nowhere:", unknown)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        student_spec = _tapped_spec(student, taps.student, samples, "student")
-        teacher_spec = _tapped_spec(teacher, taps.teacher, samples, "teacher") if teacher is not None else None
+        student_spec = _run_spec(student, taps.student, samples, canvas_wh, "student")
+        teacher_spec = _run_spec(teacher, taps.teacher, samples, canvas_wh, "teacher") if teacher is not None else None
         return [find_method(config.name)(config, student=student_spec, teacher=teacher_spec) for config in configs]
 
 
-def _tapped_spec(
-    model: Model[Any, Any, Any, Any], taps: Sequence[str], samples: Iterable[Batch[Any]], owner: str
+def _run_spec(
+    model: Model[Any, Any, Any, Any],
+    taps: Sequence[str],
+    samples: Iterable[Batch[Any]],
+    canvas_wh: tuple[int, int] | None,
+    owner: str,
 ) -> ModelSpec:
-    """Return the spec of a model with the shapes of its taps."""
+    """Return the spec of a model with what only the run knows: the size of the input and the shapes of the taps."""
+    spec = model.spec if canvas_wh is None else replace(model.spec, canvas_hw=canvas_wh[::-1])
     if not taps:
-        return model.spec
-    return replace(model.spec, taps=tap_shapes(model, taps, next(iter(samples)), owner))
+        return spec
+    return replace(spec, taps=tap_shapes(model, taps, next(iter(samples)), owner))
 
 
 def fit(

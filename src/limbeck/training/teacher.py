@@ -1,4 +1,4 @@
-"""The frozen teacher, held where no checkpoint, optimizer or DDP can find it."""
+"""The frozen teacher, held where no checkpoint, optimizer or DDP can find it, and what a student inherits from it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from torch import Tensor
 from limbeck.core.model import Model, ModelSpec
 from limbeck.core.outputs import RawOutput
 from limbeck.core.samples import Batch
+from limbeck.errors import IncompatibleError
 from limbeck.taps import capture
 
 
@@ -46,3 +47,25 @@ class FrozenTeacher:
         with torch.no_grad(), capture(self._model, paths, "teacher") as taps:
             raw: RawOutput = self._model(batch)
         return raw, taps
+
+
+def inherit_weights(student: Model[Any, Any, Any, Any], teacher: Model[Any, Any, Any, Any]) -> str:
+    """Copy into a student those weights and statistics of its teacher that have the same name and shape.
+
+    Returns:
+        A sentence about how much that is.
+
+    Raises:
+        IncompatibleError: Nothing fits.
+    """
+    own, given = student.state_dict(), teacher.state_dict()
+    same = {name: given[name] for name, value in own.items() if name in given and given[name].shape == value.shape}
+    if not same:
+        raise IncompatibleError(
+            "The student cannot inherit from this teacher: they share no weight of equal name and shape.",
+            hint="set inherit: false, or give both the same backbone",
+        )
+    student.load_state_dict(same, strict=False)
+    parts = sorted({".".join(name.split(".")[:2]) for name in same})
+    share = sum(value.numel() for value in same.values()) / sum(value.numel() for value in own.values())
+    return f"the student starts from {share:.0%} of its weights in the teacher: {', '.join(parts)}"

@@ -20,7 +20,7 @@ from limbeck.training.doctor.teacher import class_finding, score_findings, teach
 from limbeck.training.doctor.trial import Trial
 from limbeck.training.fit import build_methods, seeded_model
 from limbeck.training.module import Distillation
-from limbeck.training.teacher import FrozenTeacher
+from limbeck.training.teacher import FrozenTeacher, inherit_weights
 
 AnyModel = Model[Any, Any, Any, Any]
 Known = dict[str, list[Finding]]
@@ -80,7 +80,9 @@ def _training_findings(
     config: RunConfig, task: Detection2DTask, student: AnyModel, teacher: AnyModel | None, device: torch.device
 ) -> Iterator[Finding]:
     try:
-        methods = build_methods(config.methods, student, teacher, task.val_loader(1), config.seed)
+        methods = build_methods(config.methods, student, teacher, task.val_loader(1), config.data.size, config.seed)
+        if teacher is not None and any(method.inherits() for method in config.methods):
+            yield Finding("ok", "inheritance", inherit_weights(student, teacher))
         yield from _chosen(config, task, student, teacher, methods)
     except LimbeckError as error:
         yield from failures("taps" if isinstance(error, ConfigError) else FIT, error)
