@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from limbeck.core.model import Model
+from limbeck.core.model import Model, ModelConfig
 from limbeck.errors import CheckpointError, LimbeckError
 from limbeck.files import write_text
 from limbeck.imaging import ResizeMode
@@ -77,9 +77,8 @@ def load_weights(path: Path) -> tuple[Model[Any, Any, Any, Any], WeightsInfo]:
     """
     info = read_info(path)
     try:
-        settings = {**info.model, "pretrained": False} if "pretrained" in info.model else info.model
-        model = build_model(model_config(settings), info.classes)
-    except (KeyError, ValidationError, LimbeckError) as error:
+        model = build_model(read_model(path), info.classes)
+    except LimbeckError as error:
         raise CheckpointError(f"The model in {path.with_suffix('.json')} cannot be built: {error}") from error
     try:
         model.load_state_dict(load_file(path))
@@ -91,6 +90,19 @@ def load_weights(path: Path) -> tuple[Model[Any, Any, Any, Any], WeightsInfo]:
             f"The weights in {path} are of another model than its json: {first[0].strip()}"
         ) from error
     return model.eval().to(memory_format=torch.channels_last), info
+
+
+def read_model(path: Path) -> ModelConfig:
+    """Read the settings of the model of a weight file; ``pretrained`` is false, and what the file leaves out is default.
+
+    Raises:
+        CheckpointError: They are no settings of a model.
+    """
+    settings = read_info(path).model
+    try:
+        return model_config({**settings, "pretrained": False} if "pretrained" in settings else settings)
+    except (KeyError, ValidationError, LimbeckError) as error:
+        raise CheckpointError(f"The model in {path.with_suffix('.json')} cannot be built: {error}") from error
 
 
 def read_info(path: Path) -> WeightsInfo:

@@ -23,7 +23,7 @@ from limbeck.training.doctor.teacher import score_findings
 from limbeck.training.fit import BEST, build_methods, fit, seeded_model
 from limbeck.training.teacher import FrozenTeacher, inherit_weights
 from limbeck.version import VERSION
-from limbeck.weights import WeightsInfo, load_weights, read_info
+from limbeck.weights import WeightsInfo, load_weights, read_info, read_model
 
 Say = Callable[[str], None]
 TEACHER = "teacher"
@@ -201,7 +201,7 @@ def check_teacher_checkpoint(config: RunConfig) -> None:
     """
     if config.teacher is None or config.teacher_checkpoint is None:
         return
-    kept = read_info(config.teacher_checkpoint).model
+    kept = read_model(config.teacher_checkpoint).model_dump(mode="json")
     described = config.teacher.model_dump(mode="json", exclude={"pretrained", "postprocess"})
     for key, value in described.items():
         if kept.get(key) != value:
