@@ -81,7 +81,7 @@ def test_a_config_can_be_trained(path):
     task = Detection2DTask.load(config.data)
     student = seeded_model(config.student, task.classes, config.seed)
     teacher = seeded_model(config.teacher, task.classes, config.seed + 1) if config.uses_teacher else None
-    methods = build_methods(config.methods, student, teacher, task.val_loader(1))
+    methods = build_methods(config.methods, student, teacher, task.val_loader(1), config.data.size)
     holder = FrozenTeacher(teacher) if teacher else None
     module = Distillation(student.train(), methods, holder, config.train, seed=config.seed, total_steps=1)
     batch = next(iter(task.train_loader(config.train.batch_size, seed=0, workers=0)))

@@ -93,7 +93,7 @@ def load_weights(path: Path) -> tuple[Model[Any, Any, Any, Any], WeightsInfo]:
 
 
 def read_model(path: Path) -> ModelConfig:
-    """Read the settings of the model of a weight file; ``pretrained`` is false, and what the file leaves out is default.
+    """Read the model settings of a weight file; ``pretrained`` is false, and what the file leaves out is default.
 
     Raises:
         CheckpointError: They are no settings of a model.

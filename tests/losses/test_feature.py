@@ -5,7 +5,13 @@ import torch
 from torch import Tensor
 
 from limbeck.losses import feature
-from limbeck.losses.feature import squared_difference_rows, standardise_channels, to_common_size
+from limbeck.losses.feature import (
+    channel_kl_rows,
+    squared_difference_rows,
+    standardise_cells,
+    standardise_channels,
+    to_common_size,
+)
 
 
 def _pair(*shape: int) -> tuple[Tensor, Tensor]:
@@ -144,3 +150,26 @@ def test_a_1x1_convolution_may_come_before_or_after() -> None:
     before = layer(to_common_size(student, teacher)[0])
     after = to_common_size(layer(student), teacher)[0]
     torch.testing.assert_close(before, after)
+
+
+def test_standardised_cells_against_a_slow_loop() -> None:
+    maps = torch.randn(2, 3, 4, 5, dtype=torch.double)
+    wanted = torch.stack(
+        [torch.stack([(c - c.mean()) / (c.var(correction=0) + 1e-5).sqrt() for c in image]) for image in maps]
+    )
+    torch.testing.assert_close(standardise_cells(maps), wanted)
+    assert torch.autograd.gradcheck(standardise_cells, maps.requires_grad_())
+    assert standardise_cells(torch.randn(2, 3, 1, 1)).tolist() == torch.zeros(2, 3, 1, 1).tolist()
+
+
+def test_channel_divergence_against_a_slow_loop() -> None:
+    student, teacher = _pair(2, 3, 4, 5)
+    rows = channel_kl_rows(student, teacher, 4.0)
+    for image in range(2):
+        wanted = torch.zeros((), dtype=student.dtype)
+        for channel in range(3):
+            p = (teacher[image, channel] / 4).flatten().softmax(0)
+            q = (student[image, channel] / 4).flatten().softmax(0)
+            wanted = wanted + 16 * (p * (p / q).log()).sum() / 3
+        torch.testing.assert_close(rows[image], wanted)
+    assert channel_kl_rows(student, student).abs().max() < 1e-6

@@ -73,3 +73,27 @@ def test_images_are_normalised():
     assert result.is_contiguous(memory_format=torch.channels_last)
     assert Normalise().state_dict() == {}  # a constant, not a weight
     assert Normalise().bfloat16()(images).dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize("name", ["resnet18", "asmlp_nano", "lean_pico"])
+def test_a_frozen_stem_keeps_its_weights_and_all_statistics(name):
+    backbone = Backbone(name, (8, 16), frozen_stem=True).train()
+    frozen = {n for n, p in backbone.named_parameters() if not p.requires_grad}
+    assert frozen
+    assert frozen < {n for n, _ in backbone.named_parameters()}
+    before = {n: b.clone() for n, b in backbone.named_buffers()}
+    sum(m.sum() for m in backbone(torch.randn(2, 3, 64, 64))).backward()
+    assert all(torch.equal(b, before[n]) for n, b in backbone.named_buffers())
+    assert all(p.grad is None for n, p in backbone.named_parameters() if n in frozen)
+    assert all(p.grad is not None for n, p in backbone.named_parameters() if n not in frozen)
+
+
+def test_the_frozen_stem_of_a_resnet_ends_with_its_first_stage():
+    backbone = Backbone("resnet18", (8,), frozen_stem=True)
+    parts = {n.split(".")[1] for n, p in backbone.named_parameters() if not p.requires_grad}
+    assert parts == {"conv1", "bn1", "layer1"}
+
+
+def test_a_network_that_does_not_say_where_its_stem_ends_is_refused():
+    with pytest.raises(IncompatibleError, match="frozen_stem must be false"):
+        Backbone("mobilenetv3_large_100", (8, 16), frozen_stem=True)

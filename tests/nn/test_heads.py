@@ -73,3 +73,14 @@ def test_a_factor_per_level_scales_the_boxes_alone():
 def test_thin_heads_have_fewer_groups(channels, groups):
     thin = DenseHead(channels, 3, 8, depth=1, norm="group", depthwise=False)
     assert [m.num_groups for m in thin.modules() if isinstance(m, nn.GroupNorm)] == [groups, groups]
+
+
+def test_knowledge_towers_are_depthwise_and_start_by_kaimings_rule():
+    knowing = head(towers="hkh", level_scales=2)
+    kinds = [type(m).__name__ for m in knowing.class_tower]
+    assert kinds == ["Conv2d", "GroupNorm", "ReLU"] * 4
+    depthwise, pointwise = knowing.class_tower[0], knowing.class_tower[3]
+    assert (depthwise.groups, depthwise.kernel_size, depthwise.bias) == (16, (5, 5), None)
+    assert abs(pointwise.weight.std().item() / (2 / 16) ** 0.5 - 1) < 0.2
+    assert knowing.box_out.weight.std() < 0.02
+    assert [tuple(m.shape) for m in knowing(levels(8, 4)).boxes] == [(2, 8, 8, 8), (2, 8, 4, 4)]

@@ -3,7 +3,7 @@ import torch
 
 from limbeck.core.dense2d import OWN_BACKBONES
 from limbeck.errors import CheckpointError, IncompatibleError
-from limbeck.nn.backbones import Backbone
+from limbeck.nn.backbones import OWN_STRIDES, Backbone
 from limbeck.nn.lean import STRIDES, WIDTHS, LeanNet
 
 
@@ -40,7 +40,7 @@ def test_it_is_found_as_a_backbone_beside_those_of_timm():
 
 
 def test_a_run_file_may_name_each_of_them():
-    assert set(WIDTHS) == set(OWN_BACKBONES)
+    assert set(OWN_STRIDES) == set(OWN_BACKBONES)
 
 
 def test_there_are_no_pretrained_weights(no_network):

@@ -3,7 +3,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from limbeck.nn.necks import FPN, conv3x3
+from limbeck.nn.necks import FPN, HKN, MlpFPN, conv3x3
 
 
 def maps(*channels, side=32):
@@ -61,3 +61,30 @@ def gradient_of_extras(fpn, maps):
     parameters = [extra.weight for extra in fpn.extras]
     total = sum(level.float().square().sum() for level in fpn(maps))
     return torch.cat([gradient.flatten() for gradient in torch.autograd.grad(total, parameters)])
+
+
+def test_the_knowledge_neck_attends_to_its_laterals_and_adds_levels():
+    neck, (fine, coarse) = HKN((3, 4), 16, extra_levels=1).eval(), maps(3, 4, side=16)
+    top = neck.attentions[1](neck.laterals[1](coarse))
+    expected = neck.attentions[0](neck.laterals[0](fine)) + functional.interpolate(top, size=16)
+    levels = neck([fine, coarse])
+    assert torch.allclose(levels[0], neck.outputs[0](expected), atol=1e-5)
+    assert torch.equal(levels[2], neck.extras[0](levels[1]))
+    assert [tuple(level.shape[2:]) for level in levels] == [(16, 16), (8, 8), (4, 4)]
+
+
+def test_the_pointwise_pyramid_mixes_no_cells_and_keeps_every_second_one():
+    neck, (fine, coarse) = MlpFPN((3, 4), 6, extra_levels=1), maps(3, 4, side=16)
+    levels = neck([fine, coarse])
+    assert torch.equal(levels[2], levels[1][:, :, ::2, ::2])
+    changed = fine.clone()
+    changed[:, :, 5, 5] += 1
+    moved = (neck([changed, coarse])[0] != levels[0]).any(dim=1).nonzero()
+    assert moved.tolist() == [[0, 5, 5], [1, 5, 5]]
+
+
+def test_the_released_pyramid_has_a_ring_of_biases():
+    neck = MlpFPN((3, 4), 6, padding=1)
+    level = neck(maps(3, 4, side=16))[0]
+    assert level.shape[2:] == (18, 18)
+    assert torch.equal(level[0, :, 0, 3], neck.outputs[0].bias)

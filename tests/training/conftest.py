@@ -88,7 +88,8 @@ def toy(make_batch):
 
     def build(student, teacher, *methods):
         configs = [method_config(settings(method)) for method in methods]
-        return build_methods(configs, student, teacher, [make_batch(1)])
+        batch = make_batch(1)
+        return build_methods(configs, student, teacher, [batch], (batch.images.shape[3], batch.images.shape[2]))
 
     return build
 

@@ -3,8 +3,9 @@ import torch
 from lightning.pytorch.utilities.model_summary import ModelSummary
 
 from limbeck.config import TrainConfig
+from limbeck.errors import IncompatibleError
 from limbeck.training.module import Distillation
-from limbeck.training.teacher import FrozenTeacher
+from limbeck.training.teacher import FrozenTeacher, inherit_weights
 
 
 @pytest.fixture
@@ -82,3 +83,18 @@ def test_it_follows_the_batch_to_its_device(make_batch):
     frozen = FrozenTeacher(Where(1, 1))
     assert frozen(make_batch()) == "cpu"
     assert frozen(make_batch().to("meta")) == "meta"
+
+
+def test_a_student_inherits_what_has_the_same_name_and_shape(make_detector):
+    student, teacher = make_detector("hsd_fti_fdet"), make_detector("gfl", seed=1)
+    head = student.dense_head.class_tower[0].weight.clone()
+    sentence = inherit_weights(student, teacher)
+    assert "trunk.backbone" in sentence
+    own, given = student.state_dict(), teacher.state_dict()
+    assert all(torch.equal(own[name], given[name]) for name in own if name.startswith("trunk.backbone"))
+    assert torch.equal(student.dense_head.class_tower[0].weight, head)  # another kind of tower
+
+
+def test_a_student_that_shares_nothing_is_refused(make_detector):
+    with pytest.raises(IncompatibleError, match="share no weight"):
+        inherit_weights(torch.nn.Linear(3, 3), make_detector())

@@ -56,7 +56,7 @@ class AsMlp(nn.Module):
         super().__init__()
         depths = size.depths[: STRIDES.index(max(strides)) + 1]
         widths = [size.width * 2**stage for stage in range(len(depths))]
-        rates = iter(torch.linspace(0, drop_path, sum(depths)).tolist())
+        rates = iter([drop_path * block / max(sum(depths) - 1, 1) for block in range(sum(depths))])
         self.strides = strides
         self.patch = PatchEmbedding(size.width)
         self.stages = nn.ModuleList(
@@ -197,7 +197,7 @@ class Pointwise(nn.Conv2d):
         if self.bias is None:
             mixed = torch.matmul(weight, cells)
         else:
-            mixed = torch.baddbmm(self.bias[:, None], weight.expand(len(cells), -1, -1), cells)
+            mixed = torch.baddbmm(self.bias[:, None], weight.expand(cells.shape[0], -1, -1), cells)
         maps: Tensor = mixed.unflatten(2, input.shape[2:])
         return maps
 

@@ -77,7 +77,7 @@ def _gradient_findings(trial: Trial, parts: Sequence[Part]) -> Iterator[Finding]
     yield _student_finding(_own(trial, parts[0]), silent, connected)
     for part in parts[1:]:
         if own := _own(trial, part):
-            yield _method_finding(part, own, silent)
+            yield _method_finding(part, own, silent, connected)
         if any(float(loss.detach()) for loss in part.losses.values()):
             yield from _reach_findings(part)
 
@@ -114,10 +114,14 @@ def _student_finding(own: Sequence[str], silent: Collection[str], connected: Col
     return Finding("ok", check, f"reaches all {len(own)} parameters")
 
 
-def _method_finding(part: Part, own: Sequence[str], silent: Collection[str]) -> Finding:
-    check, dead = f"gradient of {part.name}", [name.removeprefix(part.prefix) for name in own if name in silent]
+def _method_finding(part: Part, own: Sequence[str], silent: Collection[str], connected: Collection[str]) -> Finding:
+    check, dead = f"gradient of {part.name}", [name for name in own if name in silent]
     if dead:
-        text = f"{len(dead)} of {len(own)} parameters get none in two batches, such as {dead[0]}"
+        text = (
+            f"{len(dead)} of {len(own)} parameters get none in two batches, such as {dead[0].removeprefix(part.prefix)}"
+        )
+        if len(dead) < len(own) and all(name in connected for name in dead):
+            return Finding("warn", check, f"{text}: the objects of two batches do not need them")
         return Finding("fail", check, f"{text}: what they give is not used, detached or multiplied by zero")
     return Finding("ok", check, f"reaches all {len(own)} parameters of its own")
 
