@@ -21,6 +21,7 @@ from limbeck.losses.divergence import binary_class_distillation, class_kl_rows, 
 from limbeck.losses.feature import channel_kl_rows, squared_difference_rows, standardise_channels
 from limbeck.losses.reduce import weighted_mean
 from limbeck.metrics.coco import CocoTruth, evaluate
+from limbeck.metrics.fault_rates import ImageScores, rates_at
 from limbeck.nn.masked_generation import MaskedGeneration
 from limbeck.ops.assign2d import atss
 from limbeck.ops.boxes2d import decode_distances, encode_distances, integral, paired_iou
@@ -149,6 +150,11 @@ def _atss(case: Case) -> Results:
     return {"out.gt_index": index + 1, "out.labels": labels}
 
 
+def _image_level_rates(case: Case) -> Results:
+    scores = ImageScores(case.given("has_object").bool().numpy(), case.given("top_score").double().numpy(), 0)
+    return {"out.fdr_mdr_cdr": rates_at(scores, case.params["thresholds"])[:, ::-1]}
+
+
 def _coco(case: Case) -> Results:
     folder = case.entry.folder
     truth = json.loads((folder / case.params["gt_file"]).read_text(encoding="utf-8"))
@@ -194,6 +200,7 @@ CHECKS: dict[str, Callable[[Case], Results]] = {
     "gfl_head": gfl_head,
     "giou_degenerate": _giou_degenerate,
     "ildl": _ildl,
+    "image_level_rates": _image_level_rates,
     "integral_decode": _integral_decode,
     "kd_kl": _kd_kl,
     "kd_kl_map": _kd_kl_map,
@@ -216,7 +223,6 @@ LATER: dict[str, tuple[str, ...]] = {
         "hsic_unbiased",
         "pkd_resize",
     ),
-    "image-level rates are not written yet": ("image_level_rates",),
     "rotated boxes are not written yet": ("box_corners_bev", "iou_degenerate", "iou_pairs", "nms_2d", "rotated_nms"),
     "itKD is not written yet": (
         "assign_targets",

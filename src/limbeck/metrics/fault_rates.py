@@ -1,0 +1,98 @@
+"""Image-level rates of the railway field: correct, missing and false detections.
+
+An image counts as detected where its best detection scores above a threshold. It is a false detection F if there is
+nothing to find in it, and a missing one M if there is something and it is not detected. With N images
+
+    FDR = F / N,  MDR = M / N,  CDR = 1 - FDR - MDR,
+
+after the evaluation script of MVME-HBUT/HSD-FTI-FDet (arXiv 2307.00701). Where in the image the detection lies does not
+matter; average precision is for that.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from limbeck.metrics.coco import CocoResult, CocoTruth, check_predictions
+
+RATES = ("CDR", "MDR", "FDR")
+
+
+@dataclass(frozen=True, slots=True)
+class ImageScores:
+    """What the rates look at.
+
+    Attributes:
+        has_object: (N,) bool, there is something to find.
+        top_score: (N,) score of the best detection, 0 where there is none.
+        left_out: Images that hold nothing but regions to ignore, and count neither way.
+    """
+
+    has_object: NDArray[np.bool_]
+    top_score: NDArray[np.float64]
+    left_out: int
+
+
+def image_scores(truth: CocoTruth, predictions: Sequence[CocoResult]) -> ImageScores:
+    """Return the best score of every image and whether there is something to find in it.
+
+    Raises:
+        DataError: A prediction names an unknown image or class, or its numbers are not finite.
+    """
+    check_predictions(truth, predictions)
+    objects = {box.image_id for box in truth.boxes if not box.crowd}
+    ignored = {box.image_id for box in truth.boxes} - objects
+    best: dict[int | str, float] = defaultdict(float)
+    for result in predictions:
+        best[result["image_id"]] = max(best[result["image_id"]], result["score"])
+    kept = [image.id for image in truth.images if image.id not in ignored]
+    return ImageScores(
+        np.array([image in objects for image in kept], dtype=bool),
+        np.array([best[image] for image in kept], dtype=np.float64),
+        len(truth.images) - len(kept),
+    )
+
+
+def rates_at(scores: ImageScores, thresholds: Sequence[float] | NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return CDR, MDR and FDR at every threshold, (S,3).
+
+    Args:
+        scores: Of N images, at least one.
+        thresholds: (S,); a score must lie above one, not at it.
+    """
+    detected = scores.top_score[None, :] > np.asarray(thresholds, dtype=np.float64)[:, None]
+    missing = (~detected & scores.has_object).mean(axis=1)
+    false = (detected & ~scores.has_object).mean(axis=1)
+    return np.stack([1 - missing - false, missing, false], axis=1)
+
+
+def operating_threshold(scores: ImageScores) -> float:
+    """Return the threshold of the highest CDR. Choose it on validation images, never on those that are reported.
+
+    Between two neighbouring scores every threshold gives the same rates, so that the middles between them are all there
+    is to try, with one threshold below the least score and one above the highest. Of several with the highest CDR those
+    with the fewest missing detections are left, and of these the one in the widest gap between two scores, which is the
+    least likely to be off on other images.
+    """
+    edges = np.unique(np.concatenate([[0.0], scores.top_score, [1.0]]))
+    middles, gaps = (edges[1:] + edges[:-1]) / 2, np.diff(edges)
+    correct, missing, _ = rates_at(scores, middles).T
+    order = np.lexsort((-gaps, missing.round(12), -correct.round(12)))
+    return float(middles[order[0]])
+
+
+def rate_intervals(
+    scores: ImageScores, threshold: float, samples: int = 1000, seed: int = 0, level: float = 0.95
+) -> dict[str, tuple[float, float]]:
+    """Return the percentile intervals of CDR, MDR and FDR over resamples of the images, by name."""
+    detected = scores.top_score > threshold
+    outcome = np.stack([detected == scores.has_object, ~detected & scores.has_object, detected & ~scores.has_object])
+    count = outcome.shape[1]
+    draws = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=samples)
+    low, high = np.quantile(draws @ outcome.T / count, [(1 - level) / 2, (1 + level) / 2], axis=0)
+    return {name: (float(low[n]), float(high[n])) for n, name in enumerate(RATES)}
