@@ -13,6 +13,15 @@ from limbeck.deploy.benchmark import count_parameters, multiply_adds, torch_late
 from limbeck.inference import predict_all
 from limbeck.metrics.bootstrap import average_precision, bootstrap_interval, gap_closed, paired_bootstrap
 from limbeck.metrics.coco import CocoResult
+from limbeck.metrics.fault_rates import (
+    RATES,
+    SWEEP,
+    ImageScores,
+    image_scores,
+    operating_threshold,
+    rate_intervals,
+    rates_at,
+)
 from limbeck.metrics.matching import Matches, match
 from limbeck.roles import Role
 from limbeck.tasks import Detection2DTask
@@ -73,8 +82,32 @@ def measure(
         "intervals": bootstrap_interval(matches, samples, seed),
         "per_class": metrics.per_class,
         "pr_curves": metrics.pr_curves,
+        "fault_rates": fault_rates(image_scores(task.truth, predictions), samples, seed),
     }
     return Measured(evaluation, predictions, matches)
+
+
+def fault_rates(scores: ImageScores, samples: int, seed: int) -> dict[str, Any]:
+    """Return the image-level rates at the threshold that is best on these very images, and at others.
+
+    Args:
+        scores: Of the validation images.
+        samples: Resamples of the bootstrap.
+        seed: Seed of the bootstrap.
+    """
+    threshold = operating_threshold(scores)
+    return {
+        "threshold": threshold,
+        "images": len(scores.top_score),
+        "images_with_objects": int(scores.has_object.sum()),
+        "images_left_out": scores.left_out,
+        "rates": dict(zip(RATES, rates_at(scores, [threshold])[0].tolist(), strict=True)),
+        "intervals": rate_intervals(scores, threshold, samples, seed),
+        "sweep": [
+            {"threshold": float(at), **dict(zip(RATES, row, strict=True))}
+            for at, row in zip(SWEEP, rates_at(scores, SWEEP).tolist(), strict=True)
+        ],
+    }
 
 
 def compare(measured: Mapping[Role, Measured], metric: str, *, samples: int, seed: int) -> dict[str, Any]:

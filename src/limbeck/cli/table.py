@@ -8,6 +8,7 @@ from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
+from limbeck.metrics.fault_rates import RATES
 from limbeck.pipeline import Outcome
 from limbeck.report.comparison import HEADER, ComparisonOutcome, table_rows
 from limbeck.report.formats import metric
@@ -32,6 +33,8 @@ def comparison_table(outcome: Outcome) -> Table:
     models = list(outcome.evaluations.values())
     for name in ("AP", "AP50"):
         table.add_row(name, *(_with_interval(model, name) for model in models))
+    for name in RATES:
+        table.add_row(name, *(_rate(model, name) for model in models))
     table.add_row("parameters", *(f"{model['parameters'] / 1e6:.2f} M" for model in models))
     table.add_row("multiply-adds", *(f"{model['multiply_adds'] / 1e9:.2f} G" for model in models))
     table.add_row("latency", *(f"{model['latency_ms']['p50']:.1f} ms" for model in models))
@@ -51,6 +54,11 @@ def _table(title: str) -> Table:
 def _with_interval(model: dict[str, Any], name: str) -> str:
     low, high = model["intervals"][name]
     return escape(f"{metric(model['metrics'][name])} [{metric(low)}, {metric(high)}]")
+
+
+def _rate(model: dict[str, Any], name: str) -> str:
+    low, high = model["fault_rates"]["intervals"][name]
+    return escape(f"{model['fault_rates']['rates'][name]:.1%} [{low:.1%}, {high:.1%}]")
 
 
 def _seconds(seconds: float | None) -> str:

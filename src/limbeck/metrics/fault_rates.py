@@ -21,6 +21,8 @@ from numpy.typing import NDArray
 from limbeck.metrics.coco import CocoResult, CocoTruth, check_predictions
 
 RATES = ("CDR", "MDR", "FDR")
+SWEEP: NDArray[np.float64] = np.linspace(0, 1, 51)
+"""Thresholds of a sweep curve."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,15 +77,16 @@ def operating_threshold(scores: ImageScores) -> float:
     """Return the threshold of the highest CDR. Choose it on validation images, never on those that are reported.
 
     Between two neighbouring scores every threshold gives the same rates, so that the middles between them are all there
-    is to try, with one threshold below the least score and one above the highest. Of several with the highest CDR those
+    is to try, with one below the least score and one above the highest. Of several with the highest CDR those
     with the fewest missing detections are left, and of these the one in the widest gap between two scores, which is the
     least likely to be off on other images.
     """
     edges = np.unique(np.concatenate([[0.0], scores.top_score, [1.0]]))
-    middles, gaps = (edges[1:] + edges[:-1]) / 2, np.diff(edges)
-    correct, missing, _ = rates_at(scores, middles).T
+    tried = np.append((edges[1:] + edges[:-1]) / 2, 1.0)  # at 1 nothing is detected, not even a score of 1
+    gaps = np.append(np.diff(edges), 0.0)
+    correct, missing, _ = rates_at(scores, tried).T
     order = np.lexsort((-gaps, missing.round(12), -correct.round(12)))
-    return float(middles[order[0]])
+    return float(tried[order[0]])
 
 
 def rate_intervals(

@@ -28,6 +28,25 @@ class Latency:
 
 
 @dataclass(frozen=True, slots=True)
+class FaultRates:
+    """Image-level rates on the validation images, at the threshold that is best on them; see `metrics.fault_rates`.
+
+    Attributes:
+        threshold: What the best score of an image must exceed.
+        images: Images that count.
+        images_with_objects: Those with something to find.
+        rates: CDR, MDR and FDR.
+        intervals: (low, high) of each.
+    """
+
+    threshold: float
+    images: int
+    images_with_objects: int
+    rates: dict[str, float]
+    intervals: dict[str, tuple[float, float]]
+
+
+@dataclass(frozen=True, slots=True)
 class Evaluation:
     """What is known of one trained model; None where it was not measured (a teacher that was not trained here).
 
@@ -45,6 +64,7 @@ class Evaluation:
         intervals: (low, high) of AP and AP50.
         per_class: Metrics by class name.
         pr_curves: 101 precisions at IoU 0.5 by class name.
+        fault_rates: Image-level rates; None in runs of before there were any.
     """
 
     role: Role
@@ -60,6 +80,7 @@ class Evaluation:
     intervals: dict[str, tuple[float, float]]
     per_class: dict[str, dict[str, float]]
     pr_curves: dict[str, list[float]]
+    fault_rates: FaultRates | None = None
 
 
 @dataclass(frozen=True, slots=True)

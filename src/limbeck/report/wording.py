@@ -110,6 +110,14 @@ def _interval_remark(evaluation: Evaluation) -> str:
     return f"{metric(low)} to {metric(high)}"
 
 
+RATE_NOTES = {
+    "CDR": "images judged rightly, each model at its best threshold on these images",
+    "MDR": "images with objects and no detection",
+    "FDR": "images with a detection and no object",
+}
+"""The image-level rates and what they say."""
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """A row of the table of models: what, a unit or explanation, and one (value, interval) per model."""
@@ -123,6 +131,7 @@ def model_rows(models: Sequence[Evaluation]) -> list[Row]:
     """Return the table of the models side by side."""
     return [
         *(_metric_row(name, models) for name in ("AP", "AP50", "AP75", "AR100")),
+        *(_rate_row(name, note, models) for name, note in RATE_NOTES.items()),
         _row("Parameters", "", [count(m.parameters) for m in models]),
         _row("Multiply-adds", "per image", [optional(m.multiply_adds, count) for m in models]),
         _row("Latency", _latency_note(models), [_latency(m) for m in models]),
@@ -140,6 +149,16 @@ def _metric_row(name: str, models: Sequence[Evaluation]) -> Row:
         interval = f"{metric(low_high[0])} to {metric(low_high[1])}" if low_high else ""
         cells.append((metric(model.metrics[name]), interval))
     return Row(name, notes[name], tuple(cells))
+
+
+def _rate_row(name: str, note: str, models: Sequence[Evaluation]) -> Row:
+    cells = []
+    for model in models:
+        found = model.fault_rates
+        low_high = found.intervals[name] if found else None
+        interval = f"{low_high[0]:.1%} to {low_high[1]:.1%}" if low_high else ""
+        cells.append((f"{found.rates[name]:.1%}" if found else UNKNOWN, interval))
+    return Row(name, note, tuple(cells))
 
 
 def _row(title: str, note: str, values: Sequence[str]) -> Row:
