@@ -36,6 +36,10 @@ def test_a_model_is_measured_in_all_that_the_report_shows(measured):
     assert evaluation["latency_ms"]["p50"] > 0
     low, high = evaluation["intervals"]["AP"]
     assert low <= evaluation["metrics"]["AP"] <= high
+    rates = evaluation["fault_rates"]
+    assert sum(rates["rates"].values()) == pytest.approx(1)
+    assert all(rates["rates"]["CDR"] >= row["CDR"] - 1e-9 for row in rates["sweep"])
+    assert (rates["images"], rates["images_with_objects"], rates["images_left_out"]) == (4, 4, 0)
 
 
 def test_a_model_against_itself_makes_no_difference(measured):

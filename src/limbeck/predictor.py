@@ -13,6 +13,7 @@ from limbeck.imaging import IMAGE_SUFFIXES
 if TYPE_CHECKING:
     from limbeck.data.config import DataConfig
     from limbeck.metrics.coco import BoxMetrics, CocoResult
+    from limbeck.metrics.fault_rates import ImageScores
 
 
 class Predictor(Protocol):
@@ -63,12 +64,16 @@ def _images_of(path: Path) -> Iterable[Path]:
     return sorted(file for file in path.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES)
 
 
-def evaluate_file(path: Path, data: DataConfig) -> BoxMetrics:
+def evaluate_file(path: Path, data: DataConfig) -> tuple[BoxMetrics, ImageScores]:
     """Measure a bundle or a weight file on the validation images of a data set.
+
+    Returns:
+        The box metrics, and what the image-level rates are made of.
 
     Raises:
         DataError: The data is broken, or the model finds classes that the data does not have.
     """
+    from limbeck.metrics.fault_rates import image_scores
     from limbeck.tasks import Detection2DTask
 
     task, predictor = Detection2DTask.load(data), open_predictor(path, exact=True)
@@ -84,4 +89,4 @@ def evaluate_file(path: Path, data: DataConfig) -> BoxMetrics:
         ):
             box = [x1, y1, x2 - x1, y2 - y1]
             results.append({"image_id": record.id, "category_id": ids[name], "bbox": box, "score": score})
-    return task.evaluate(results)
+    return task.evaluate(results), image_scores(task.truth, results)

@@ -200,6 +200,17 @@ def test_eval_shows_the_same_for_weights_and_bundle(finished_run, limbeck):
     assert values[0] == pytest.approx(values[1], abs=2e-3)
 
 
+def test_eval_shows_the_image_level_rates_at_a_given_threshold_only(finished_run, limbeck):
+    arguments = ["eval", finished_run.folder / "student/best.safetensors", finished_run.run_file]
+    assert "CDR" not in limbeck(*arguments).out
+    rates = finished_run.outcome.evaluations["student"]["fault_rates"]
+    told = limbeck(*arguments, "--threshold", str(rates["threshold"])).out
+    assert f"{rates['rates']['CDR']:.4f}" in next(line for line in told.splitlines() if "CDR" in line)
+    done = limbeck(*arguments, "--threshold", "1.5")
+    assert done.code == 2
+    assert "1.5" in done.err
+
+
 def test_doctor_looks_and_writes_nothing(run_file, limbeck):
     done = limbeck("doctor", run_file)
     assert done.code == 0

@@ -188,17 +188,32 @@ def doctor(run_file: RunFile, overrides: Overrides = None) -> None:
 
 
 @app.command("eval")
-def evaluate(model: ModelFile, run_file: RunFile, overrides: Overrides = None) -> None:
+def evaluate(
+    model: ModelFile,
+    run_file: RunFile,
+    overrides: Overrides = None,
+    threshold: Annotated[
+        float | None,
+        typer.Option(help="Score that makes an image detected; the report of a run names the best.", min=0, max=1),
+    ] = None,
+) -> None:
     """Measure a model on the validation data of a run file.
 
-    Example: `limbeck eval runs/demo/student/best.safetensors run.yaml`
+    CDR, MDR and FDR are the shares of images that are judged rightly, missed and detected falsely. They are shown with a
+    threshold only, since one that is chosen on these images flatters them.
+
+    Example: `limbeck eval runs/demo/student/best.safetensors run.yaml --threshold 0.4`
     """
+    from limbeck.metrics.fault_rates import RATES, rates_at
     from limbeck.predictor import evaluate_file
 
-    metrics = evaluate_file(model, _load(run_file, overrides).data)
+    metrics, scores = evaluate_file(model, _load(run_file, overrides).data)
     table = Table("metric", "value")
     for name, value in metrics.metrics.items():
         table.add_row(name, "undefined" if value < 0 else f"{value:.4f}")
+    if threshold is not None:
+        for name, value in zip(RATES, rates_at(scores, [threshold])[0], strict=True):
+            table.add_row(name, f"{value:.4f}")
     out.print(table)
 
 
