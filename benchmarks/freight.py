@@ -3,8 +3,8 @@
     python benchmarks/freight.py
     python benchmarks/freight.py --rounds 1      # does it still run?
 
-The maps and images of the first two parts have the sizes of the paper's input, 704 x 512. Candidates run in one process in
-turn; ONNX Runtime is timed in a process of its own.
+The maps and images of the first two parts have the sizes of the paper's input, 704 x 512. Candidates run in one process
+in turn; ONNX Runtime is timed in a process of its own.
 """
 
 from __future__ import annotations
