@@ -199,8 +199,8 @@ def evaluate(
 ) -> None:
     """Measure a model on the validation data of a run file.
 
-    CDR, MDR and FDR are the shares of images that are judged rightly, missed and detected falsely. They are shown with a
-    threshold only, since one that is chosen on these images flatters them.
+    CDR, MDR and FDR are the shares of images that are judged rightly, missed and detected falsely. They are shown with
+    a threshold only, since one that is chosen on these images flatters them.
 
     Example: `limbeck eval runs/demo/student/best.safetensors run.yaml --threshold 0.4`
     """
