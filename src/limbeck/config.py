@@ -219,6 +219,8 @@ def _sections(settings: Mapping[str, Any]) -> list[tuple[Key, Any]]:
     for key, listed in lists.items():
         if isinstance(listed, list):
             found += [((*key, index), value) for index, value in enumerate(listed)]
+    if isinstance(students := settings.get("students"), Mapping):  # of a comparison
+        found += [(("students", name), value) for name, value in students.items()]
     return found
 
 

@@ -78,6 +78,9 @@ def spell_out(settings: dict[str, Any]) -> None:
     for key in ("teacher", "student"):
         if isinstance(settings.get(key), str):
             settings[key] = {"model": settings[key]}
+    if isinstance(students := settings.get("students"), Mapping):
+        named = {name: {"model": given} if isinstance(given, str) else given for name, given in students.items()}
+        settings["students"] = named
     methods = settings.get("methods")
     if isinstance(methods, Mapping):  # a comparison has a list per row
         settings["methods"] = {row: _spelled_out(listed) for row, listed in methods.items()}

@@ -77,7 +77,9 @@ def test_all_problems_of_both_files_are_reported_at_once(write):
     assert "methods.my row: must be letters, digits" in rest
     assert "methods.control: 'control' is in every comparison; give the row another name" in rest
     assert "methods.empty: must have at least 1 entries" in rest
-    assert "sedes: unknown key (did you mean 'seeds'?); known are ['methods', 'name', 'run', 'seeds']" in rest
+    assert (
+        "sedes: unknown key (did you mean 'seeds'?); known are ['methods', 'name', 'run', 'seeds', 'students']" in rest
+    )
     assert len(found) == 9
 
 
@@ -89,7 +91,7 @@ def test_all_problems_of_both_files_are_reported_at_once(write):
         ({"seeds": 3}, "seeds: must be a list, was given 3"),
         ({"methods": ["bckd"]}, "methods: must be a section with keys"),
         ({"methods": {"bckd": "bckd"}}, "methods.bckd: must be a list, was given 'bckd'"),
-        ({"methods": {}}, "methods: must have at least 1 entries"),
+        ({"methods": {}}, "there is nothing to compare: give rows in 'methods', or 'students'"),
         ({"methods": {"LD": ["ld"], "ld": ["ld"]}}, "methods: two rows are called 'ld', but for upper and lower case"),
         ({"name": "tiny"}, "the run is called 'tiny' too; each needs a folder of its own"),
         ({"run": 3}, "run: must be the path of a run file, was given 3"),
@@ -117,3 +119,37 @@ def test_a_run_file_in_place_of_a_comparison(write):
 
 def test_methods_without_rows_are_not_shown_as_python(write):
     assert problems_of(write(methods=["bckd"])) == ["methods: must be a section with keys"]
+
+
+def test_further_students_are_whole_or_change_the_runs_own(write):
+    path = write(students={"thin": {"channels": 8}, "other": {"model": "atss", "backbone": "resnet18"}, "pico": "pico"})
+    config = load_comparison(path)
+    own = config.run.student
+    assert config.students["thin"] == own.model_copy(update={"channels": 8})
+    assert (config.students["other"].model, config.students["other"].channels) == ("atss", 256)
+    assert config.students["pico"].backbone == "lean_pico"
+    rows = config.rows()
+    assert list(rows)[:4] == ["control", "bckd", "control@thin", "bckd@thin"]
+    assert rows["bckd@thin"].control == "control@thin"
+    assert rows["bckd@thin"].student.channels == 8
+    assert rows["control@thin"].methods == ()
+    assert load_comparison(write(**config.model_dump(mode="json"))) == config
+
+
+def test_students_may_be_compared_without_any_method(write):
+    config = load_comparison(write(methods={}, students={"thin": {"channels": 8}}))
+    assert list(config.rows()) == ["control", "control@thin"]
+    assert not config.uses_teacher
+
+
+def test_what_is_wrong_with_students_is_told_with_its_key(write):
+    found = problems_of(write(students={"thin": {"chanels": 8}, "control": {"channels": 8}, "x": {"model": "glf"}}))
+    assert found[0].startswith("students.thin.chanels: unknown key (did you mean 'channels'?)")
+    assert found[1].startswith("students.x: there is no model 'glf' (did you mean 'gfl'?)")
+    assert any("'control' is in every comparison" in problem for problem in found)
+    assert problems_of(write(methods={}))[0].startswith("there is nothing to compare: give rows in 'methods'")
+
+
+def test_an_override_reaches_a_student(write):
+    config = load_comparison(write(students={"thin": {"channels": 8}}), ["students.thin.channels=24"])
+    assert config.students["thin"].channels == 24

@@ -295,3 +295,21 @@ def test_the_folder_of_a_run_is_refused_and_the_other_way_round(copied, tmp_path
     Run(config.run).train_control()
     with pytest.raises(RunFolderError, match="holds another run"):
         Comparison(config.model_copy(update={"name": config.run.name}))
+
+
+def test_a_further_student_has_a_control_of_its_own(copied):
+    comparison = copied("students={thin: {channels: 8}}", "methods={bckd: [bckd]}", "seeds=[0]")
+    outcome = compare(comparison)
+    assert [row.name for row in outcome.rows] == ["control", "bckd", "control@thin", "bckd@thin"]
+    scores = {row.name: row.scores["AP"].mean for row in outcome.rows}
+    gains = {row.name: row.gains["AP"].over_images.difference for row in outcome.rows if row.gains}
+    assert gains == {
+        "bckd": pytest.approx(scores["bckd"] - scores["control"]),
+        "bckd@thin": pytest.approx(scores["bckd@thin"] - scores["control@thin"]),
+    }
+    thin, own = (outcome.models[name][0].parameters for name in ("control@thin", "control"))
+    assert thin < own
+    table = outcome.table.read_text(encoding="utf-8")
+    assert "| bckd@thin |" in table
+    assert "The student@thin:" in table
+    assert outcome.plot.is_file()

@@ -1,25 +1,29 @@
-"""The comparison file: a run, the seeds, and which methods make which row of the table."""
+"""The comparison file: a run, the seeds, which methods make which row of the table, and on which students."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from limbeck.config import (
     NAME_PATTERN,
     Key,
     MethodSettings,
+    ModelSettings,
     RunConfig,
     load_config,
     parse_config,
     parse_settings,
     taught,
 )
+from limbeck.core.method import MethodConfig
+from limbeck.core.model import ModelConfig
 from limbeck.errors import ConfigError
 from limbeck.run_file import apply_overrides, read_settings
 
@@ -39,14 +43,30 @@ Seed = Annotated[int, Field(ge=0)]
 MethodList = Annotated[tuple[MethodSettings, ...], Field(min_length=1)]
 
 
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What is trained with every seed.
+
+    Attributes:
+        student: The model.
+        methods: What distils it; none for a control.
+        control: Name of the row that it is held against.
+    """
+
+    student: ModelConfig
+    methods: tuple[MethodConfig, ...]
+    control: str
+
+
 class ComparisonConfig(BaseModel):
-    """Methods against one another and against no distillation: one data set, one student, several seeds.
+    """Methods against one another and against no distillation: one data set, one or more students, several seeds.
 
     Attributes:
         name: Name of the comparison; its folder lies in the ``runs_dir`` of the run.
         run: Data, teacher, student and training. Its ``seed`` is the teacher's; its ``methods`` are not used.
         seeds: Every row is trained once with each of them.
-        methods: The methods of each row, by its name.
+        methods: The methods of each row, by its name; may be empty if there are ``students``.
+        students: Further students by name. Each is trained as a control of its own and by the methods of all rows.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -54,7 +74,8 @@ class ComparisonConfig(BaseModel):
     name: str = Field(pattern=NAME_PATTERN)
     run: RunConfig
     seeds: tuple[Seed, ...] = Field(min_length=1)
-    methods: dict[RowName, MethodList] = Field(min_length=1)
+    methods: dict[RowName, MethodList] = Field(default_factory=dict)
+    students: dict[RowName, ModelSettings] = Field(default_factory=dict)
 
     @field_validator("seeds")
     @classmethod
@@ -63,13 +84,14 @@ class ComparisonConfig(BaseModel):
             raise ValueError(f"the seed {twice[0]} stands twice")
         return seeds
 
-    @field_validator("methods")
+    @field_validator("methods", "students")
     @classmethod
-    def _rows_differ(cls, methods: dict[str, tuple[Any, ...]]) -> dict[str, tuple[Any, ...]]:
-        """Refuse rows that would share a folder where the file system knows no upper case."""
-        if twice := [row for row, count in Counter(row.casefold() for row in methods).items() if count > 1]:
-            raise ValueError(f"two rows are called '{twice[0]}', but for upper and lower case")
-        return methods
+    def _names_differ(cls, named: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        """Refuse names that would share a folder where the file system knows no upper case."""
+        if twice := [name for name, count in Counter(name.casefold() for name in named).items() if count > 1]:
+            kind = "rows" if info.field_name == "methods" else "students"
+            raise ValueError(f"two {kind} are called '{twice[0]}', but for upper and lower case")
+        return named
 
     @model_validator(mode="after")
     def _fits_its_run(self) -> ComparisonConfig:
@@ -78,6 +100,8 @@ class ComparisonConfig(BaseModel):
             for row, methods in self.methods.items()
             if self.run.teacher is None and (needing := taught(methods))
         ]
+        if not self.methods and not self.students:
+            problems.append("there is nothing to compare: give rows in 'methods', or 'students'")
         if self.name == self.run.name:
             problems.append(f"the run is called '{self.name}' too; each needs a folder of its own")
         if problems:
@@ -88,6 +112,19 @@ class ComparisonConfig(BaseModel):
     def run_dir(self) -> Path:
         """The folder of this comparison."""
         return self.run.runs_dir / self.name
+
+    def rows(self) -> dict[str, Row]:
+        """Return all rows by name, those of one student after the other, its control first.
+
+        The rows of the run's own student are called like their methods, those of another one like ``hsd@thin``.
+        """
+        every = {CONTROL: (), **self.methods}
+        students = {"": self.run.student} | {f"@{name}": student for name, student in self.students.items()}
+        return {
+            f"{row}{suffix}": Row(student, methods, f"{CONTROL}{suffix}")
+            for suffix, student in students.items()
+            for row, methods in every.items()
+        }
 
     @property
     def uses_teacher(self) -> bool:
@@ -118,7 +155,20 @@ def load_comparison(path: Path, overrides: Sequence[str] = ()) -> ComparisonConf
             problems += error.problems
             settings["run"] = None
             broken.append(("run",))
+        else:
+            _fill_in_students(settings)
     return parse_settings(ComparisonConfig, settings, str(path), problems, broken, TITLE)
+
+
+def _fill_in_students(settings: dict[str, Any]) -> None:
+    """Complete, in place, the students that name no model by the settings of the run's student."""
+    students = settings.get("students")
+    if isinstance(students, Mapping):
+        own = settings["run"].student.model_dump(mode="json")
+        settings["students"] = {
+            name: {**own, **given} if isinstance(given, Mapping) and "model" not in given else given
+            for name, given in students.items()
+        }
 
 
 def _read_run(run: Any, path: Path, overrides: Sequence[str]) -> RunConfig:

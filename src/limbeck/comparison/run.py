@@ -7,13 +7,12 @@ from functools import cached_property, partial
 from statistics import fmean
 from typing import Any
 
-from limbeck.comparison.config import CONTROL, ComparisonConfig
+from limbeck.comparison.config import ComparisonConfig
 from limbeck.config import taught
-from limbeck.core.method import MethodConfig
 from limbeck.errors import DoctorError, RunFolderError
 from limbeck.files import sha256_of, write_json, write_text
 from limbeck.metrics.matching import Matches, match
-from limbeck.metrics.seeds import compare_rows
+from limbeck.metrics.seeds import Row, compare_rows
 from limbeck.report.collect import Evaluation, read_evaluation, read_predictions
 from limbeck.report.comparison import ComparisonOutcome, write_comparison
 from limbeck.report.formats import duration
@@ -63,10 +62,12 @@ class Comparison:
 
     def __init__(self, config: ComparisonConfig, say: Say = silent) -> None:
         self.config = config
-        self.rows: dict[str, tuple[MethodConfig, ...]] = {CONTROL: (), **config.methods}
+        self.rows = config.rows()
         self.workshop = Workshop(config.run, config.run_dir, say)
         self.say, self.task = self.workshop.say, self.workshop.task
-        self.folder = RunFolder(config.run_dir, config.model_dump(mode="json"), free=("run", "seeds", "methods"))
+        self.folder = RunFolder(
+            config.run_dir, config.model_dump(mode="json"), free=("run", "seeds", "methods", "students")
+        )
         self._refuse_other_settings()
         self.folder.describe(config.run, self.task)
 
@@ -76,8 +77,8 @@ class Comparison:
         if self._has_teacher:
             yield teacher_training(run)
         for seed in self.config.seeds:
-            for row, methods in self.rows.items():
-                yield Training(_name(row, seed), run.student, run.train, seed, methods)
+            for name, row in self.rows.items():
+                yield Training(_name(name, seed), row.student, run.train, seed, row.methods)
 
     @property
     def _has_teacher(self) -> bool:
@@ -137,18 +138,18 @@ class Comparison:
             said.add(line)
 
         untrained = {
-            row: methods
-            for row, methods in self.config.methods.items()
-            if not all(self._is_done(_name(row, seed)) for seed in self.config.seeds)
+            name: row
+            for name, row in self.rows.items()
+            if row.methods and not all(self._is_done(_name(name, seed)) for seed in self.config.seeds)
         }
         known: Known = {}
-        for row, methods in untrained.items():
-            self.say(f"[doctor: {row}]")
+        for name, row in untrained.items():
+            self.say(f"[doctor: {name}]")
             try:
-                config = self.config.run.model_copy(update={"methods": methods})
+                config = self.config.run.model_copy(update={"student": row.student, "methods": row.methods})
                 diagnose(config, self.task, self.workshop.device, say_if_new, known)
             except DoctorError as error:
-                problems += [f"{row}: {problem}" for problem in error.problems]
+                problems += [f"{name}: {problem}" for problem in error.problems]
         if problems:
             raise DoctorError("The doctor advises against these rows:", problems)
 
@@ -189,13 +190,16 @@ class Comparison:
         """Compare all rows with the control, and write the numbers, the table and the picture."""
         read = {row: [self._read(_name(row, seed)) for seed in self.config.seeds] for row in self.rows}
         teacher, teacher_matches = self._read(TEACHER) if self._has_teacher else (None, None)
-        rows = compare_rows(
-            {row: [matches for _, matches in models] for row, models in read.items()},
-            teacher_matches,
-            self.task.main_metric,
-            samples=self.config.run.bootstrap_samples,
-            seed=self.config.run.seed,
-        )
+        matches = {row: [found for _, found in models] for row, models in read.items()}
+        rows: list[Row] = []
+        for control in dict.fromkeys(row.control for row in self.rows.values()):
+            rows += compare_rows(
+                {name: matches[name] for name, row in self.rows.items() if row.control == control},
+                teacher_matches,
+                self.task.main_metric,
+                samples=self.config.run.bootstrap_samples,
+                seed=self.config.run.seed,
+            )
         outcome = ComparisonOutcome(
             folder=self.folder.path,
             seeds=self.config.seeds,

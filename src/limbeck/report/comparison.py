@@ -23,7 +23,7 @@ class ComparisonOutcome:
     Attributes:
         folder: Its folder.
         seeds: The seeds, in the order of all values.
-        rows: The control, then the rows of the comparison file.
+        rows: The control and the rows of the comparison file, then the same for each further student.
         models: What is known of the models of each row, by its name.
         teacher: What is known of the teacher, if there is one.
         samples: Resamples behind the intervals.
@@ -102,7 +102,7 @@ def notes(outcome: ComparisonOutcome) -> list[str]:
     spread = "mean and standard deviation over the seeds" if several else "of one seed"
     return [
         f"{outcome.val_images} validation images; seeds {', '.join(map(str, outcome.seeds))}. Scores: {spread}.",
-        "AP - control: to the control of the same seed"
+        "AP - control: to the control of the same seed and student"
         + (", mean over the seeds" if several else "")
         + "; in brackets "
         f"the 95 % interval of a paired bootstrap over the validation images ({outcome.samples} resamples).",
@@ -113,8 +113,9 @@ def notes(outcome: ComparisonOutcome) -> list[str]:
 
 
 def _costs(outcome: ComparisonOutcome) -> list[str]:
-    student = outcome.models[outcome.rows[0].name][0]
-    models = {"teacher": outcome.teacher, "student": student}
+    controls = [row.name for row in outcome.rows if not row.gains]
+    students = {f"student{name.removeprefix('control')}": outcome.models[name][0] for name in controls}
+    models = {"teacher": outcome.teacher, **students}
     return [
         f"The {who}: {count(model.parameters)} parameters, {optional(model.multiply_adds, count)} multiply-adds, "
         + (f"{model.latency_ms.p50:.1f} ms per image in PyTorch." if model.latency_ms else "latency not measured.")

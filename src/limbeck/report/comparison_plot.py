@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import matplotlib as mpl
@@ -35,11 +35,13 @@ def draw(rows: Sequence[Row], teacher: float | None) -> Canvas:
     """Draw AP on the left and the gain over the control on the right, a line per row, the highest gain first.
 
     Args:
-        rows: The rows; the first one is the control.
+        rows: The rows; the first one is the control. Further controls, without gains, begin the rows of other students.
         teacher: AP of the teacher, drawn as a line.
     """
-    control, *others = rows
-    shown = [control, *sorted(others, key=lambda row: -row.gains[METRIC].over_images.difference)]
+    shown: list[Row] = []
+    for student in _students(rows):
+        control, *others = student
+        shown += [control, *sorted(others, key=lambda row: -row.gains[METRIC].over_images.difference)]
     with mpl.rc_context(STYLE):
         canvas = Canvas(figsize=(WIDTH, 1.6 + ROW_HEIGHT * len(rows)))
         scores, gains = canvas.subplots(1, 2, sharey=True)
@@ -53,6 +55,12 @@ def draw(rows: Sequence[Row], teacher: float | None) -> Canvas:
             axes.xaxis.set_major_locator(MaxNLocator(5))
         _add_legend(canvas)
         return canvas
+
+
+def _students(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
+    """Yield the rows of one student after the other; each begins with its control."""
+    starts = [place for place, row in enumerate(rows) if not row.gains]
+    yield from (rows[start:end] for start, end in zip(starts, [*starts[1:], len(rows)], strict=True))
 
 
 def _draw_scores(axes: Axes, rows: Sequence[Row], teacher: float | None) -> None:
@@ -73,7 +81,7 @@ def _draw_scores(axes: Axes, rows: Sequence[Row], teacher: float | None) -> None
         )
     for place, row in enumerate(rows):
         over_seeds = row.scores[METRIC]
-        _draw_dots(axes, place, over_seeds.values, COLOURS["student" if place else "control"])
+        _draw_dots(axes, place, over_seeds.values, COLOURS["student" if row.gains else "control"])
         axes.plot(over_seeds.mean, place, **MEAN)
         _label(axes, over_seeds.mean, place, metric(over_seeds.mean))
 
