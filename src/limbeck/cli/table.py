@@ -58,7 +58,7 @@ def _with_interval(model: dict[str, Any], name: str) -> str:
 
 def _rate(model: dict[str, Any], name: str) -> str:
     low, high = model["fault_rates"]["intervals"][name]
-    return escape(f"{model['fault_rates']['rates'][name]:.1%} [{low:.1%}, {high:.1%}]")
+    return escape(f"{metric(model['fault_rates']['rates'][name])} [{metric(low)}, {metric(high)}]")
 
 
 def _seconds(seconds: float | None) -> str:

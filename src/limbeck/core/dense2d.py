@@ -174,7 +174,7 @@ def check_same_locations(method: str, student: ModelSpec, teacher: ModelSpec | N
             f"The method '{method}' compares location by location and needs equal priors; the teacher has "
             f"{teacher.priors} and the student {student.priors}.",
             hint="give both the same strides and the same head, or heads that are alike in prior_scale and offset "
-            "(gfl, atss, and fcos with prior_offset 0.0)",
+            "(gfl, atss, hsd_fti_fdet, and fcos with prior_offset 0.0)",
         )
 
 
