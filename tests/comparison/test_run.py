@@ -7,6 +7,7 @@ from dataclasses import replace
 from statistics import mean, stdev
 
 import pytest
+import yaml
 from safetensors.torch import load_file
 
 import limbeck
@@ -313,3 +314,18 @@ def test_a_further_student_has_a_control_of_its_own(copied):
     assert "| bckd@thin |" in table
     assert "The student@thin:" in table
     assert outcome.plot.is_file()
+
+
+def test_settings_that_there_were_not_yet_have_their_defaults(copied):
+    comparison = copied()
+    for file in comparison.run_dir.glob("*/settings.yaml"):
+        kept = yaml.safe_load(file.read_text(encoding="utf-8"))
+        for part in (kept, kept.get("teacher", {})):
+            if "model" in part:
+                del part["model"]["neck"], part["model"]["towers"], part["data"]["views"]
+        file.write_text(yaml.safe_dump(kept), encoding="utf-8")
+    Comparison(comparison)
+    kept["model"]["neck"] = "hkn"
+    file.write_text(yaml.safe_dump(kept), encoding="utf-8")
+    with pytest.raises(RunFolderError, match=r"there model.neck is 'hkn', now it is 'fpn'"):
+        Comparison(comparison)

@@ -7,10 +7,15 @@ from functools import cached_property, partial
 from statistics import fmean
 from typing import Any
 
+import yaml
+from pydantic import BaseModel
+
 from limbeck.comparison.config import ComparisonConfig
-from limbeck.config import taught
-from limbeck.errors import DoctorError, RunFolderError
+from limbeck.config import TrainConfig, taught
+from limbeck.data.config import DataConfig
+from limbeck.errors import DoctorError, LimbeckError, RunFolderError
 from limbeck.files import sha256_of, write_json, write_text
+from limbeck.lookup import method_config, model_config
 from limbeck.metrics.matching import Matches, match
 from limbeck.metrics.seeds import Row, compare_rows
 from limbeck.report.collect import Evaluation, read_evaluation, read_predictions
@@ -95,7 +100,7 @@ class Comparison:
             if not any((folder / file).exists() for file in (LAST, *RESULTS)):
                 continue
             kept = folder / SETTINGS
-            there = kept.read_text(encoding="utf-8") if kept.exists() else ""
+            there = _completed(kept.read_text(encoding="utf-8")) if kept.exists() else ""
             if differs := difference(there, write_settings(self._settings(training))):
                 raise RunFolderError(
                     f"{folder} was trained with other settings; {differs}.",
@@ -218,6 +223,30 @@ class Comparison:
         """Return what is known of a model, and which of its detections found what."""
         folder, truth = self.folder.path / name, self.task.truth
         return read_evaluation(folder), match(truth, read_predictions(folder, truth))
+
+
+def _completed(text: str) -> str:
+    """Return the settings of a kept training with the defaults of those that limbeck did not have then.
+
+    What is broken or no longer valid is returned as it is, and will differ.
+    """
+    try:
+        return write_settings(_with_defaults(yaml.safe_load(text)))
+    except (yaml.YAMLError, KeyError, TypeError, ValueError, LimbeckError):
+        return text
+
+
+def _with_defaults(kept: dict[str, Any]) -> dict[str, Any]:
+    if "model" not in kept:  # a given teacher is known by its hash
+        return kept
+    plain = partial(BaseModel.model_dump, mode="json")
+    filled = kept | {
+        "data": plain(DataConfig.model_validate(kept["data"])),
+        "model": plain(model_config(kept["model"])),
+        "train": plain(TrainConfig.model_validate(kept["train"]), exclude={"workers"}),
+        "methods": [plain(method_config(method)) for method in kept["methods"]],
+    }
+    return filled | {"teacher": _with_defaults(kept["teacher"])} if "teacher" in kept else filled
 
 
 def _name(row: str, seed: int) -> str:
