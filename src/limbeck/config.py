@@ -159,7 +159,7 @@ def parse_settings(
     """
     resolved = dict(settings)
     spell_out(resolved)
-    found, taken_out = _resolve_sections(resolved, source)
+    found, taken_out = _resolve_sections(resolved, source, broken)
     found = [*problems, *found]
     try:
         config = kind.model_validate(resolved)
@@ -170,8 +170,8 @@ def parse_settings(
     return config
 
 
-def _resolve_sections(settings: dict[str, Any], source: str) -> tuple[list[str], list[Key]]:
-    """Put the settings of models and methods into their own classes, in place.
+def _resolve_sections(settings: dict[str, Any], source: str, broken: Collection[Key]) -> tuple[list[str], list[Key]]:
+    """Put the settings of models and methods into their own classes, in place, but for those that are broken.
 
     Returns:
         Their problems, and the keys of the sections that were taken out because of them.
@@ -179,11 +179,13 @@ def _resolve_sections(settings: dict[str, Any], source: str) -> tuple[list[str],
     problems: list[str] = []
     taken_out: list[Key] = []
     for key, value in _sections(settings):
+        if key in broken:
+            continue
         resolved = None
         try:
             resolved = _resolve_section(key[0], value)
         except ValidationError as error:
-            problems += [_sentence(source, key, detail, _section_config(value)) for detail in error.errors()]
+            problems += [_sentence(source, key, detail, _section_config(key[0], value)) for detail in error.errors()]
         except LimbeckError as error:
             problems.append(f"{source}: {_dotted(key)}: {error.message}")
         if resolved is None:
@@ -236,8 +238,8 @@ def _resolve_section(section: str | int, value: Any) -> Any:
     raise LimbeckError(f"the key '{key}' is missing{''.join(near)}")
 
 
-def _section_config(value: Mapping[str, Any]) -> type[BaseModel]:
-    return find_method(value["name"]).Config if "name" in value else find_model(value["model"]).Config
+def _section_config(section: str | int, value: Mapping[str, Any]) -> type[BaseModel]:
+    return find_method(value["name"]).Config if section == "methods" else find_model(value["model"]).Config
 
 
 def _replace(settings: dict[str, Any], key: Key, value: Any) -> None:

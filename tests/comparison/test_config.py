@@ -153,3 +153,37 @@ def test_what_is_wrong_with_students_is_told_with_its_key(write):
 def test_an_override_reaches_a_student(write):
     config = load_comparison(write(students={"thin": {"channels": 8}}), ["students.thin.channels=24"])
     assert config.students["thin"].channels == 24
+
+
+def test_a_student_changes_single_settings_of_a_section(write):
+    path = write(students={"thin": {"postprocess": {"nms_iou": 0.5}}})
+    thin = load_comparison(path, ["student.postprocess.max_detections=7"]).students["thin"]
+    assert (thin.postprocess.nms_iou, thin.postprocess.max_detections) == (0.5, 7)
+
+
+def test_students_are_judged_although_the_run_is_wrong_elsewhere(write):
+    path = write(students={"thin": {"channels": 8}, "thick": {"chanels": 8}})
+    found = problems_of(path, ["train.epochs=many"])
+    assert found[0].startswith(f"{path.parent / 'run.yaml'}: train.epochs: should be a valid integer")
+    assert found[1].startswith("students.thick.chanels: unknown key (did you mean 'channels'?)")
+    assert len(found) == 2
+
+
+@pytest.mark.parametrize("student", ["{model: gfl, chanels: 8}", "glf", "3", "null"])
+def test_what_is_wrong_with_the_runs_student_is_not_told_of_others(student, write):
+    path = write(students={"thin": {"channels": 8}, "x": {"model": "glf"}}, methods={})
+    found = problems_of(path, [f"student={student}"])
+    assert f"{path.parent / 'run.yaml'}: student" in found[0]
+    assert found[1].startswith("students.x: there is no model 'glf'")
+    assert len(found) == 2
+
+
+def test_a_key_of_a_method_in_a_student_is_unknown(write):
+    (problem,) = problems_of(write(students={"thin": {"model": "gfl", "name": "thin"}}))
+    assert problem.startswith("students.thin.name: unknown key; known are ['backbone'")
+
+
+@pytest.mark.parametrize("row", ["Control", "TEACHER"])
+def test_a_row_called_like_the_control_but_for_upper_case_is_refused(row, write):
+    (problem,) = problems_of(write(methods={row: ["ld"]}))
+    assert problem.startswith(f"methods.{row}: '{row}' is in every comparison")

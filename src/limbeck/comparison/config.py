@@ -9,7 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from limbeck.config import (
     NAME_PATTERN,
@@ -17,15 +26,15 @@ from limbeck.config import (
     MethodSettings,
     ModelSettings,
     RunConfig,
-    load_config,
     parse_config,
     parse_settings,
     taught,
 )
 from limbeck.core.method import MethodConfig
 from limbeck.core.model import ModelConfig
-from limbeck.errors import ConfigError
-from limbeck.run_file import apply_overrides, read_settings
+from limbeck.errors import ConfigError, LimbeckError
+from limbeck.lookup import model_config
+from limbeck.run_file import apply_overrides, read_settings, spell_out
 
 CONTROL = "control"
 """The row that every other one is held against: the student without distillation."""
@@ -33,7 +42,7 @@ TITLE = "The comparison is not valid:"
 
 
 def _not_taken(row: str) -> str:
-    if row in (CONTROL, "teacher"):
+    if row.casefold() in (CONTROL, "teacher"):  # the file system may know no upper case
         raise ValueError(f"'{row}' is in every comparison; give the row another name")
     return row
 
@@ -148,33 +157,53 @@ def load_comparison(path: Path, overrides: Sequence[str] = ()) -> ComparisonConf
     own = [override for override in overrides if re.split("[.=]", override)[0] in ComparisonConfig.model_fields]
     problems = apply_overrides(settings, own)
     broken: list[Key] = []
+    student: Any = None
     if "run" in settings:
         try:
-            settings["run"] = _read_run(settings["run"], path, [other for other in overrides if other not in own])
+            run, source, wrong = _read_run(settings["run"], path, [other for other in overrides if other not in own])
+            student = run.get("student")
+            settings["run"] = parse_config(run, source, wrong)
         except ConfigError as error:
             problems += error.problems
             settings["run"] = None
             broken.append(("run",))
-        else:
-            _fill_in_students(settings)
+    broken += _fill_in_students(settings, student)
     return parse_settings(ComparisonConfig, settings, str(path), problems, broken, TITLE)
 
 
-def _fill_in_students(settings: dict[str, Any]) -> None:
-    """Complete, in place, the students that name no model by the settings of the run's student."""
+def _fill_in_students(settings: dict[str, Any], student: Any) -> list[Key]:
+    """Complete, in place, the students that name no model by the settings of the run's student.
+
+    Returns:
+        The keys of those that cannot be judged, since the run's student is not valid; the run says what is wrong.
+    """
     students = settings.get("students")
-    if isinstance(students, Mapping):
-        own = settings["run"].student.model_dump(mode="json")
-        settings["students"] = {
-            name: {**own, **given} if isinstance(given, Mapping) and "model" not in given else given
-            for name, given in students.items()
-        }
+    if not isinstance(students, Mapping):
+        return []
+    parts = {name: part for name, part in students.items() if isinstance(part, Mapping) and "model" not in part}
+    try:
+        own = model_config(student).model_dump(mode="json")
+    except (LimbeckError, ValidationError, KeyError, TypeError):  # the last two: no section, or one without a model
+        return [("students", name) for name in parts]
+    settings["students"] = {**students, **{name: _laid_over(own, part) for name, part in parts.items()}}
+    return []
 
 
-def _read_run(run: Any, path: Path, overrides: Sequence[str]) -> RunConfig:
-    if isinstance(run, str):
-        return load_config(path.parent / run, overrides)
-    if not isinstance(run, Mapping):
+def _laid_over(base: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings with those of the base where they say nothing, section by section."""
+    return {**base, **settings} | {
+        key: _laid_over(base[key], value)
+        for key, value in settings.items()
+        if isinstance(value, Mapping) and isinstance(base.get(key), Mapping)
+    }
+
+
+def _read_run(run: Any, path: Path, overrides: Sequence[str]) -> tuple[dict[str, Any], str, list[str]]:
+    """Return the settings of the run, where they stand, and what is wrong with the overrides."""
+    if not isinstance(run, str | Mapping):
         raise ConfigError(TITLE, [f"{path}: run: must be the path of a run file, was given {run!r}"])
-    settings = dict(run)
-    return parse_config(settings, f"{path}: run", apply_overrides(settings, overrides))
+    source = str(path.parent / run) if isinstance(run, str) else f"{path}: run"
+    settings = read_settings(path.parent / run) if isinstance(run, str) else dict(run)
+    problems = apply_overrides(settings, overrides)
+    spell_out(settings)
+    return settings, source, problems
