@@ -298,6 +298,44 @@ def test_the_folder_of_a_run_is_refused_and_the_other_way_round(copied, tmp_path
         Comparison(config.model_copy(update={"name": config.run.name}))
 
 
+def test_students_are_added_later_and_their_settings_stay(copied):
+    thin = "students={thin: {channels: 8}}"
+    added = [f"{row}@thin-seed{seed}" for seed in (0, 1) for row in ("control", "bckd", "ld")]
+    assert done_now(copied(thin)) == added
+    assert done_now(copied(thin)) == []
+    config = copied()
+    assert done_now(config) == [], "left out without being lost"
+    shutil.rmtree(config.run_dir / "ld@thin-seed1")
+    assert done_now(copied(thin)) == ["ld@thin-seed1"]
+    with pytest.raises(RunFolderError, match=r"control@thin-seed0 was trained .* model\.channels is 8, now it is 24"):
+        compare(copied("students={thin: {channels: 24}}"))
+
+
+def test_the_numbers_of_a_student_are_to_its_own_control(copied, finished_comparison):
+    outcome = compare(copied("students={thin: {channels: 8}}"))
+    rows = {row.name: row for row in outcome.rows}
+    assert outcome.rows[:3] == finished_comparison.outcome.rows, "another student changes nothing for the first"
+    values = {name: row.scores["AP"].values for name, row in rows.items()}
+    differences = [a - b for a, b in zip(values["ld@thin"], values["control@thin"], strict=True)]
+    assert values["control@thin"] != values["control"]
+    assert rows["ld@thin"].gains["AP"].over_seeds.values == pytest.approx(differences)
+    content = json.loads((outcome.folder / "comparison.json").read_text())
+    held_against = {row["name"]: row["control"] for row in content["rows"]}
+    assert held_against == {
+        "control": None, "bckd": "control", "ld": "control",
+        "control@thin": None, "bckd@thin": "control@thin", "ld@thin": "control@thin",
+    }  # fmt: skip
+    assert [row["student"]["channels"] for row in content["rows"]] == [16] * 3 + [8] * 3
+
+
+def test_students_without_methods_are_examined_too(fresh):
+    said = []
+    outcome = compare(fresh("methods={}", "students={thin: {channels: 8}}", "seeds=[0]"), said.append)
+    heads = [line[1:].split("]")[0] for line in said if line.startswith("[")]
+    assert heads == ["doctor: control", "doctor: control@thin", "control-seed0", "control@thin-seed0"]
+    assert [row.gains for row in outcome.rows] == [{}, {}]
+
+
 def test_a_further_student_has_a_control_of_its_own(copied):
     comparison = copied("students={thin: {channels: 8}}", "methods={bckd: [bckd]}", "seeds=[0]")
     outcome = compare(comparison)

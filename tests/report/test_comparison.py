@@ -13,8 +13,10 @@ from limbeck.metrics.bootstrap import PairedDifference
 from limbeck.metrics.seeds import Gain, OverSeeds, Row
 from limbeck.report.collect import Evaluation, Latency
 from limbeck.report.comparison import HEADER, ComparisonOutcome, notes, table_rows, write_comparison
-from limbeck.report.comparison_plot import draw
+from limbeck.report.comparison_plot import FAINT, draw
 from limbeck.roles import Role
+
+STUDENT = {"model": "gfl", "backbone": "resnet18", "channels": 32, "postprocess": {"nms_iou": 0.6}}
 
 
 def evaluation(role: Role, ap: float, seconds: float | None = 60.0) -> Evaluation:
@@ -54,6 +56,7 @@ def outcome(tmp_path: Path) -> ComparisonOutcome:
         folder=tmp_path,
         seeds=(0, 5),
         rows=rows,
+        students={r.name: STUDENT for r in rows},
         models={
             r.name: [evaluation("student", value, 30 + 60 * n) for n, value in enumerate(r.scores["AP"].values)]
             for r in rows
@@ -62,6 +65,18 @@ def outcome(tmp_path: Path) -> ComparisonOutcome:
         samples=1000,
         val_images=20,
     )
+
+
+def with_students(outcome: ComparisonOutcome, **students: dict[str, Any]) -> ComparisonOutcome:
+    """Add students, each with a control and one row."""
+    rows = list(outcome.rows)
+    settings, models = dict(outcome.students), dict(outcome.models)
+    for name, changed in students.items():
+        for added in (row(f"control@{name}", [0.2, 0.2]), row(f"ld@{name}", [0.25, 0.25], [0.2, 0.2], 0.2)):
+            rows.append(added)
+            settings[added.name] = STUDENT | changed
+            models[added.name] = [evaluation("student", value) for value in added.scores["AP"].values]
+    return replace(outcome, rows=tuple(rows), students=settings, models=models)
 
 
 def one_seed(outcome: ComparisonOutcome) -> ComparisonOutcome:
@@ -135,3 +150,46 @@ def test_the_picture_does_without_a_teacher_and_with_one_seed(outcome: Compariso
     single = one_seed(outcome)
     assert words(draw(single.rows, None)) == ["0.300", "0.250", "-0.050  [-0.070, -0.020]"]
     assert "teacher 0.100" in words(draw(single.rows, 0.1))
+
+
+def test_it_is_said_in_what_a_student_differs_and_what_its_rows_are_held_against(outcome: ComparisonOutcome) -> None:
+    thin, near = {"channels": 8}, {"postprocess": {"nms_iou": 0.5}}
+    several = with_students(outcome, thin=thin, near=near, same={}, other={"model": "atss", "backbone": "resnet34"})
+    lines = notes(several)
+    assert lines[1:5] == [
+        "control@thin: channels 8 instead of 32.",
+        "control@near: postprocess nms_iou 0.5 instead of nms_iou 0.6.",
+        "control@same: the same student.",
+        "control@other: another student, atss with resnet34.",
+    ]
+    assert "to the control of the same seed and student" in " ".join(lines)
+    assert "to the control of the same seed, mean" in " ".join(notes(outcome))
+    write_comparison(several)
+    rows = json.loads((outcome.folder / "comparison.json").read_text())["rows"]
+    assert [r["control"] for r in rows[:5]] == [None, "control", "control", None, "control@thin"]
+    assert rows[4]["student"]["channels"] == 8
+
+
+def test_controls_alone_are_not_said_to_be_held_against_anything(outcome: ComparisonOutcome) -> None:
+    alone = controls_only(outcome)
+    assert notes(alone)[1:] == ["control@thin: channels 8 instead of 32."]
+    canvas = draw(alone.rows, None)
+    assert len(canvas.axes) == 1
+    assert words(canvas) == ["0.320", "0.200"]
+
+
+def controls_only(outcome: ComparisonOutcome) -> ComparisonOutcome:
+    several = with_students(outcome, thin={"channels": 8})
+    return replace(several, rows=tuple(r for r in several.rows if not r.gains), teacher=None)
+
+
+def test_the_line_of_a_control_goes_through_its_own_rows(outcome: ComparisonOutcome) -> None:
+    scores, gains = draw(with_students(outcome, thin={"channels": 8}).rows, None).axes
+    names = [label.get_text() for label in scores.get_yticklabels()]
+    assert names == ["control", "bckd", "ld", "control@thin", "ld@thin"]
+    lines = [(list(line.get_xdata()), list(line.get_ydata())) for line in scores.lines if line.get_linestyle() == ":"]
+    assert lines == [([pytest.approx(0.32)] * 2, [-0.8, 2.5]), ([pytest.approx(0.2)] * 2, [2.5, 4.5])]
+    for axes in (scores, gains):
+        parted = [line.get_ydata()[0] for line in axes.lines if line.get_color() == FAINT]
+        assert parted == [2.5]
+    assert gains.get_title(loc="left") == "AP over the control of the same seed and student"

@@ -145,10 +145,12 @@ class Comparison:
         untrained = {
             name: row
             for name, row in self.rows.items()
-            if row.methods and not all(self._is_done(_name(name, seed)) for seed in self.config.seeds)
+            if not all(self._is_done(_name(name, seed)) for seed in self.config.seeds)
         }
         known: Known = {}
         for name, row in untrained.items():
+            if self.config.methods and not row.methods:
+                continue  # the other rows of its student show what there is to see
             self.say(f"[doctor: {name}]")
             try:
                 config = self.config.run.model_copy(update={"student": row.student, "methods": row.methods})
@@ -209,6 +211,7 @@ class Comparison:
             folder=self.folder.path,
             seeds=self.config.seeds,
             rows=tuple(rows),
+            students={name: row.student.model_dump(mode="json") for name, row in self.rows.items()},
             models={row: [evaluation for evaluation, _ in models] for row, models in read.items()},
             teacher=teacher,
             samples=self.config.run.bootstrap_samples,

@@ -10,7 +10,7 @@ from typing import Any
 from limbeck.files import write_json, write_text
 from limbeck.metrics.seeds import Gain, OverSeeds, Row
 from limbeck.report.collect import Evaluation
-from limbeck.report.comparison_plot import METRIC, draw
+from limbeck.report.comparison_plot import METRIC, by_student, draw
 from limbeck.report.formats import UNKNOWN, count, duration, metric, optional, percent, signed
 
 HEADER = ("", "AP", "AP50", "AP - control", "seeds better", "gap closed", "training")
@@ -24,6 +24,7 @@ class ComparisonOutcome:
         folder: Its folder.
         seeds: The seeds, in the order of all values.
         rows: The control and the rows of the comparison file, then the same for each further student.
+        students: The settings of the student of each row, by its name.
         models: What is known of the models of each row, by its name.
         teacher: What is known of the teacher, if there is one.
         samples: Resamples behind the intervals.
@@ -33,6 +34,7 @@ class ComparisonOutcome:
     folder: Path
     seeds: tuple[int, ...]
     rows: tuple[Row, ...]
+    students: dict[str, dict[str, Any]]
     models: dict[str, list[Evaluation]]
     teacher: Evaluation | None
     samples: int
@@ -100,16 +102,34 @@ def notes(outcome: ComparisonOutcome) -> list[str]:
     """Return what the columns mean and what the intervals do not cover."""
     several = len(outcome.seeds) > 1
     spread = "mean and standard deviation over the seeds" if several else "of one seed"
+    groups = by_student(outcome.rows)
+    lines = [f"{outcome.val_images} validation images; seeds {', '.join(map(str, outcome.seeds))}. Scores: {spread}."]
+    lines += [f"{group[0].name}: {_unlike_the_first(outcome, group[0].name)}." for group in groups[1:]]
+    if len(groups) == len(outcome.rows):  # controls only
+        return lines
+    same = "seed and student" if len(groups) > 1 else "seed"
+    scatter = "look at how the seeds scatter" if several else "give more seeds"
     return [
-        f"{outcome.val_images} validation images; seeds {', '.join(map(str, outcome.seeds))}. Scores: {spread}.",
-        "AP - control: to the control of the same seed and student"
-        + (", mean over the seeds" if several else "")
-        + "; in brackets "
+        *lines,
+        f"AP - control: to the control of the same {same}{', mean over the seeds' if several else ''}; in brackets "
         f"the 95 % interval of a paired bootstrap over the validation images ({outcome.samples} resamples).",
-        "The interval covers the choice of images, not the luck of a training: for that, look at how the seeds scatter."
-        if several
-        else "The interval covers the choice of images, not the luck of a training: for that, give more seeds.",
+        f"The interval covers the choice of images, not the luck of a training: for that, {scatter}.",
     ]
+
+
+def _unlike_the_first(outcome: ComparisonOutcome, control: str) -> str:
+    """Say in what the student of a control differs from that of the first one."""
+    first, its = outcome.students[outcome.rows[0].name], outcome.students[control]
+    if first["model"] != its["model"]:
+        return f"another student, {its['model']}" + (f" with {its['backbone']}" if its.get("backbone") else "")
+    changed = [
+        f"{key} {_short(value)} instead of {_short(first[key])}" for key, value in its.items() if value != first[key]
+    ]
+    return ", ".join(changed) or "the same student"
+
+
+def _short(value: Any) -> str:
+    return ", ".join(f"{key} {below}" for key, below in value.items()) if isinstance(value, dict) else str(value)
 
 
 def _costs(outcome: ComparisonOutcome) -> list[str]:
@@ -145,7 +165,14 @@ def _content(outcome: ComparisonOutcome) -> dict[str, Any]:
         "val_images": outcome.val_images,
         "teacher": None if outcome.teacher is None else _facts(outcome.teacher),
         "rows": [
-            asdict(row) | {"models": [_facts(model) for model in outcome.models[row.name]]} for row in outcome.rows
+            asdict(row)
+            | {
+                "control": None if row is control else control.name,
+                "student": outcome.students[row.name],
+                "models": [_facts(model) for model in outcome.models[row.name]],
+            }
+            for control, *others in by_student(outcome.rows)
+            for row in (control, *others)
         ],
     }
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from itertools import accumulate
 from typing import Any
 
 import matplotlib as mpl
@@ -20,12 +21,15 @@ from limbeck.report.formats import metric, signed
 
 METRIC = "AP"
 INK = "#1f2329"
+FAINT = "#b8bdc4"
 WIDTH = 8.6
 ROW_HEIGHT = 0.5
 """Both in inches."""
 SPREAD = 0.12
 """Dots of a row are spread over this part of its height, so that equal values do not hide one another."""
 BACKGROUND = {"facecolor": "white", "edgecolor": "none", "pad": 0.4}
+BEFORE_FIRST = 0.8
+"""Height above the first row, which holds the teacher's label."""
 DOT: dict[str, Any] = {"marker": "o", "linestyle": "", "markersize": 5, "alpha": 0.8, "markeredgewidth": 0}
 MEAN: dict[str, Any] = {"marker": "|", "linestyle": "", "markersize": 13, "markeredgewidth": 2.2, "color": INK}
 INTERVAL: dict[str, Any] = {"marker": "|", "markersize": 6, "linewidth": 1.3, "color": INK}
@@ -34,38 +38,54 @@ INTERVAL: dict[str, Any] = {"marker": "|", "markersize": 6, "linewidth": 1.3, "c
 def draw(rows: Sequence[Row], teacher: float | None) -> Canvas:
     """Draw AP on the left and the gain over the control on the right, a line per row, the highest gain first.
 
+    The rows of one student stand together, below their control. Where there are controls only, the right side is left
+    out.
+
     Args:
         rows: The rows; the first one is the control. Further controls, without gains, begin the rows of other students.
         teacher: AP of the teacher, drawn as a line.
     """
-    shown: list[Row] = []
-    for student in _students(rows):
-        control, *others = student
-        shown += [control, *sorted(others, key=lambda row: -row.gains[METRIC].over_images.difference)]
+    groups = [
+        [control, *sorted(others, key=lambda row: -row.gains[METRIC].over_images.difference)]
+        for control, *others in by_student(rows)
+    ]
+    shown = [row for group in groups for row in group]
+    sides = 2 if len(shown) > len(groups) else 1
     with mpl.rc_context(STYLE):
         canvas = Canvas(figsize=(WIDTH, 1.6 + ROW_HEIGHT * len(rows)))
-        scores, gains = canvas.subplots(1, 2, sharey=True)
-        _draw_scores(scores, shown, teacher)
-        _draw_gains(gains, shown)
+        panels = list(canvas.subplots(1, sides, sharey=True, squeeze=False)[0])
+        scores = panels[0]
+        _draw_scores(scores, groups, teacher)
+        if sides == 2:
+            _draw_gains(panels[1], shown, "seed and student" if len(groups) > 1 else "seed")
         scores.set_yticks(range(len(shown)), [row.name for row in shown])
-        scores.set_ylim(len(shown) - 0.5, -0.8)
-        for axes in (scores, gains):
+        scores.set_ylim(len(shown) - 0.5, -BEFORE_FIRST)
+        for axes in panels:
+            _part(axes, groups)
             axes.grid(visible=False, axis="y")
             axes.tick_params(axis="y", length=0)
             axes.xaxis.set_major_locator(MaxNLocator(5))
-        _add_legend(canvas)
+        _add_legend(canvas, with_interval=sides == 2)
         return canvas
 
 
-def _students(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
-    """Yield the rows of one student after the other; each begins with its control."""
+def by_student(rows: Sequence[Row]) -> list[Sequence[Row]]:
+    """Return the rows of one student after the other; each begins with its control, which has no gains."""
     starts = [place for place, row in enumerate(rows) if not row.gains]
-    yield from (rows[start:end] for start, end in zip(starts, [*starts[1:], len(rows)], strict=True))
+    return [rows[start:end] for start, end in zip(starts, [*starts[1:], len(rows)], strict=True)]
 
 
-def _draw_scores(axes: Axes, rows: Sequence[Row], teacher: float | None) -> None:
+def _part(axes: Axes, groups: Sequence[Sequence[Row]]) -> None:
+    """Draw a line between the rows of one student and those of the next."""
+    places = accumulate(len(group) for group in groups[:-1])
+    for place in places:
+        axes.axhline(place - 0.5, color=FAINT, linewidth=0.8)
+
+
+def _draw_scores(axes: Axes, groups: Sequence[Sequence[Row]], teacher: float | None) -> None:
     axes.set_title(METRIC)
-    axes.axvline(rows[0].scores[METRIC].mean, color=COLOURS["control"], linestyle=LINE_STYLES["control"])
+    rows = [row for group in groups for row in group]
+    _draw_controls(axes, groups)
     if teacher is not None:
         axes.axvline(teacher, color=COLOURS["teacher"], linestyle=LINE_STYLES["teacher"])
         side = -1 if teacher > rows[0].scores[METRIC].mean else 1
@@ -86,8 +106,18 @@ def _draw_scores(axes: Axes, rows: Sequence[Row], teacher: float | None) -> None
         _label(axes, over_seeds.mean, place, metric(over_seeds.mean))
 
 
-def _draw_gains(axes: Axes, rows: Sequence[Row]) -> None:
-    axes.set_title(f"{METRIC} over the control of the same seed")
+def _draw_controls(axes: Axes, groups: Sequence[Sequence[Row]]) -> None:
+    """Draw the AP of each control as a line through the rows that are held against it."""
+    top = -BEFORE_FIRST
+    for group in groups:
+        bottom = max(top, -0.5) + len(group)
+        score = group[0].scores[METRIC].mean
+        axes.plot([score, score], [top, bottom], color=COLOURS["control"], linestyle=LINE_STYLES["control"])
+        top = bottom
+
+
+def _draw_gains(axes: Axes, rows: Sequence[Row], same: str) -> None:
+    axes.set_title(f"{METRIC} over the control of the same {same}")
     axes.axvline(0, color=COLOURS["control"], linestyle=LINE_STYLES["control"])
     for place, row in enumerate(rows):
         if METRIC in row.gains:
@@ -123,13 +153,13 @@ def _label(axes: Axes, x: float, place: int, text: str) -> None:
     )
 
 
-def _add_legend(canvas: Canvas) -> None:
+def _add_legend(canvas: Canvas, *, with_interval: bool) -> None:
     interval = Line2D([], [], label="95 % interval over the validation images", **INTERVAL)
     canvas.legend(
         handles=[
             Line2D([], [], color=COLOURS["student"], label="one seed", **DOT),
             Line2D([], [], label="mean over the seeds", **MEAN),
-            interval,
+            *([interval] if with_interval else []),
         ],
         handler_map={interval: HandlerLine2D(numpoints=2)},
         loc="outside lower center",
