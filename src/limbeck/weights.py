@@ -76,8 +76,9 @@ def load_weights(path: Path) -> tuple[Model[Any, Any, Any, Any], WeightsInfo]:
         CheckpointError: A file is missing or broken, or the weights are of another model.
     """
     info = read_info(path)
+    settings = _model_settings(path, info)
     try:
-        model = build_model(read_model(path), info.classes)
+        model = build_model(settings, info.classes)
     except LimbeckError as error:
         raise CheckpointError(f"The model in {path.with_suffix('.json')} cannot be built: {error}") from error
     try:
@@ -98,7 +99,11 @@ def read_model(path: Path) -> ModelConfig:
     Raises:
         CheckpointError: They are no settings of a model.
     """
-    settings = read_info(path).model
+    return _model_settings(path, read_info(path))
+
+
+def _model_settings(path: Path, info: WeightsInfo) -> ModelConfig:
+    settings = info.model
     try:
         return model_config({**settings, "pretrained": False} if "pretrained" in settings else settings)
     except (KeyError, ValidationError, LimbeckError) as error:

@@ -96,10 +96,11 @@ def _assignment(case: Case, student: DenseRaw2D) -> DenseAssignment2D:
     return assignment
 
 
-def _bckd(case: Case, gate: bool) -> Bckd:
+def dense_spec(case: Case) -> DenseSpec2D:
+    """The spec of a head with the classes, the grid and the bins of the entry."""
     classes = tuple(f"class {number}" for number in range(case.params["num_classes"]))
     strides = tuple(case.params["strides"])
-    spec = DenseSpec2D(
+    return DenseSpec2D(
         task="detection2d",
         classes=classes,
         inputs=("image",),
@@ -110,6 +111,10 @@ def _bckd(case: Case, gate: bool) -> Bckd:
         priors=_grid(case),
         reg_max=case.params["reg_max"],
     )
+
+
+def _bckd(case: Case, gate: bool) -> Bckd:
+    spec = dense_spec(case)
     config = Bckd.Config(
         alpha_cls=case.params["alpha_cls"], alpha_loc=case.params["alpha_loc"], skip_levels_without_positives=gate
     )

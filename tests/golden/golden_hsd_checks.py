@@ -5,11 +5,10 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from golden_dense_checks import gradients, levels, raw_output_of
+from golden_dense_checks import dense_spec, gradients, levels, raw_output_of
 from golden_vectors import Case
 
 from limbeck.core.dense2d import positive_scores
-from limbeck.core.model import DenseSpec2D
 from limbeck.core.outputs import DenseAssignment2D
 from limbeck.losses.box import iou_rows
 from limbeck.losses.detection import distribution_focal_rows
@@ -19,7 +18,6 @@ from limbeck.models.hsd_fti_fdet import hsd_losses
 from limbeck.nn.coordinate_attention import CoordinateAttention
 from limbeck.nn.heads import DenseHead
 from limbeck.nn.necks import HKN
-from limbeck.ops.pyramid import PriorGrid
 
 Results = dict[str, Any]
 
@@ -116,7 +114,9 @@ def _hsd_head_loss(case: Case) -> Results:
         torch.tensor(params["N"], dtype=case.dtype), labels, levels(case, "label_weight"), levels(case, "box_targets")
     )
     losses = hsd_losses(student, assignment)
-    kd = _hsd(params).level_terms(student, teacher, assignment)
+    spec = dense_spec(case)
+    hsd = Hsd(Hsd.Config(weight=params["w_kd"], temperature=params["tau"]), student=spec, teacher=spec)
+    kd = hsd.level_terms(student, teacher, assignment)
     total = sum(losses.values()).sum() + kd.sum()
     positive = assignment.positive(params["num_classes"])
     return {
@@ -128,22 +128,6 @@ def _hsd_head_loss(case: Case) -> Results:
         "out.total": total,
         **gradients(total, leaves, "grad."),
     }
-
-
-def _hsd(params: dict[str, Any]) -> Hsd:
-    strides = tuple(params["strides"])
-    spec = DenseSpec2D(
-        task="detection2d",
-        classes=tuple(f"class {number}" for number in range(params["num_classes"])),
-        inputs=("image",),
-        channels=(8,) * len(strides),
-        strides=strides,
-        mean=(0.0,),
-        std=(1.0,),
-        priors=PriorGrid(strides),
-        reg_max=params["reg_max"],
-    )
-    return Hsd(Hsd.Config(weight=params["w_kd"], temperature=params["tau"]), student=spec, teacher=spec)
 
 
 HSD_CHECKS: dict[str, Callable[[Case], Results]] = {

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from limbeck.report.collect import Difference, Run, collect
+from limbeck.report.collect import Difference, FaultRates, Run, collect
 from limbeck.report.wording import cards, model_rows, verdict
 
 
@@ -62,3 +62,16 @@ def test_the_table_of_models(make_run: Any) -> None:
     assert rows["AP"].cells[0][0] == f"{evaluations[0].metrics['AP']:.3f}"
     assert " to " in rows["AP"].cells[0][1]
     assert rows["AP75"].cells[0][1] == ""
+
+
+def test_the_image_level_rates_with_their_threshold(make_run: Any) -> None:
+    evaluations = [model.evaluation for model in collect(make_run()).models.values()]
+    assert not {"CDR", "Threshold"} & {row.title for row in model_rows(evaluations)}  # a run of before there were any
+    intervals = dict.fromkeys(("CDR", "MDR", "FDR"), (0.1, 0.95))
+    found = FaultRates(0.4321, 6, 5, {"CDR": 0.9, "MDR": 0.06, "FDR": 0.04}, intervals)
+    known = [replace(evaluations[0], fault_rates=found), *evaluations[1:]]
+    rows = {row.title: row for row in model_rows(known)}
+    assert rows["CDR"].cells[0] == ("90.0%", "10.0% to 95.0%")
+    assert rows["FDR"].cells[0][0] == "4.0%"
+    assert rows["Threshold"].cells[0][0] == "0.432"
+    assert rows["Threshold"].cells[1][0] == rows["MDR"].cells[1][0] == "n/a"

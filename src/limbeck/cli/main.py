@@ -194,7 +194,7 @@ def evaluate(
     overrides: Overrides = None,
     threshold: Annotated[
         float | None,
-        typer.Option(help="Score that makes an image detected; the report of a run names the best.", min=0, max=1),
+        typer.Option(help="Score above which an image is detected; the page of a run names one.", min=0, max=1),
     ] = None,
 ) -> None:
     """Measure a model on the validation data of a run file.

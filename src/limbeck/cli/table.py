@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
@@ -32,9 +30,10 @@ def comparison_table(outcome: Outcome) -> Table:
         table.add_column(role, justify="right")
     models = list(outcome.evaluations.values())
     for name in ("AP", "AP50"):
-        table.add_row(name, *(_with_interval(model, name) for model in models))
+        table.add_row(name, *(_with_interval(name, model["metrics"], model["intervals"]) for model in models))
+    rates = [model["fault_rates"] for model in models]
     for name in RATES:
-        table.add_row(name, *(_rate(model, name) for model in models))
+        table.add_row(name, *(_with_interval(name, found["rates"], found["intervals"]) for found in rates))
     table.add_row("parameters", *(f"{model['parameters'] / 1e6:.2f} M" for model in models))
     table.add_row("multiply-adds", *(f"{model['multiply_adds'] / 1e9:.2f} G" for model in models))
     table.add_row("latency", *(f"{model['latency_ms']['p50']:.1f} ms" for model in models))
@@ -51,14 +50,9 @@ def _table(title: str) -> Table:
     )
 
 
-def _with_interval(model: dict[str, Any], name: str) -> str:
-    low, high = model["intervals"][name]
-    return escape(f"{metric(model['metrics'][name])} [{metric(low)}, {metric(high)}]")
-
-
-def _rate(model: dict[str, Any], name: str) -> str:
-    low, high = model["fault_rates"]["intervals"][name]
-    return escape(f"{metric(model['fault_rates']['rates'][name])} [{metric(low)}, {metric(high)}]")
+def _with_interval(name: str, values: dict[str, float], intervals: dict[str, tuple[float, float]]) -> str:
+    low, high = intervals[name]
+    return escape(f"{metric(values[name])} [{metric(low)}, {metric(high)}]")
 
 
 def _seconds(seconds: float | None) -> str:

@@ -53,7 +53,7 @@ MethodList = Annotated[tuple[MethodSettings, ...], Field(min_length=1)]
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class PlannedRow:
     """What is trained with every seed.
 
     Attributes:
@@ -122,7 +122,7 @@ class ComparisonConfig(BaseModel):
         """The folder of this comparison."""
         return self.run.runs_dir / self.name
 
-    def rows(self) -> dict[str, Row]:
+    def rows(self) -> dict[str, PlannedRow]:
         """Return all rows by name, those of one student after the other, its control first.
 
         The rows of the run's own student are called like their methods, those of another one like ``hsd@thin``.
@@ -130,7 +130,7 @@ class ComparisonConfig(BaseModel):
         every = {CONTROL: (), **self.methods}
         students = {"": self.run.student} | {f"@{name}": student for name, student in self.students.items()}
         return {
-            f"{row}{suffix}": Row(student, methods, f"{CONTROL}{suffix}")
+            f"{row}{suffix}": PlannedRow(student, methods, f"{CONTROL}{suffix}")
             for suffix, student in students.items()
             for row, methods in every.items()
         }

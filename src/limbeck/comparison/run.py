@@ -145,12 +145,12 @@ class Comparison:
         untrained = {
             name: row
             for name, row in self.rows.items()
-            if not all(self._is_done(_name(name, seed)) for seed in self.config.seeds)
+            # a control is looked at only where no other row of its student shows what there is to see
+            if (row.methods or not self.config.methods)
+            and not all(self._is_done(_name(name, seed)) for seed in self.config.seeds)
         }
         known: Known = {}
         for name, row in untrained.items():
-            if self.config.methods and not row.methods:
-                continue  # the other rows of its student show what there is to see
             self.say(f"[doctor: {name}]")
             try:
                 config = self.config.run.model_copy(update={"student": row.student, "methods": row.methods})

@@ -207,3 +207,14 @@ def check_same_outputs(method: str, student: DenseRaw2D, teacher: DenseRaw2D | N
             f"{student.level_sizes}."
         )
     return teacher
+
+
+def side_logits(method: str, student: DenseRaw2D, teacher: DenseRaw2D) -> tuple[Tensor, Tensor]:
+    """Return the logits of the side distributions (B,N,4,R+1) of both.
+
+    Raises:
+        IncompatibleError: A head gives none.
+    """
+    if student.box_logits is None or teacher.box_logits is None:
+        raise IncompatibleError(f"The method '{method}' needs heads that give side distributions (box_logits).")
+    return student.box_logits, teacher.box_logits

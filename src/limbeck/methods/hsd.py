@@ -8,17 +8,21 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from limbeck.core.dense2d import check_same_bins, check_same_locations, check_same_outputs, positive_scores
+from limbeck.core.dense2d import (
+    check_same_bins,
+    check_same_locations,
+    check_same_outputs,
+    positive_scores,
+    side_logits,
+)
+from limbeck.core.dense_heads import SIDES
 from limbeck.core.method import Method, MethodConfig, Step, Terms
 from limbeck.core.model import ModelSpec
 from limbeck.core.outputs import DenseAssignment2D, DenseRaw2D
 from limbeck.core.parallel import mean_over_processes
 from limbeck.core.samples import Boxes2D
-from limbeck.errors import IncompatibleError
 from limbeck.losses.divergence import localisation_kl_rows
-from limbeck.ops.pyramid import sum_by_level
-
-SIDES = 4
+from limbeck.ops.pyramid import sum_chosen_by_level
 
 
 class Hsd(Method[Boxes2D, DenseRaw2D, DenseAssignment2D]):
@@ -71,15 +75,11 @@ class Hsd(Method[Boxes2D, DenseRaw2D, DenseAssignment2D]):
             teacher: Raw output at the same locations.
             assignment: The student's assignment.
         """
-        if student.box_logits is None or teacher.box_logits is None:
-            raise IncompatibleError("The method 'hsd' needs heads that give side distributions (box_logits).")
+        mine, its = side_logits("hsd", student, teacher)
         positive = assignment.positive(student.class_logits.shape[2])
         score = positive_scores(student.class_logits[positive], offset=0)
-        edges = localisation_kl_rows(
-            student.box_logits[positive], teacher.box_logits[positive], self.config.temperature
-        )
+        edges = localisation_kl_rows(mine[positive], its[positive], self.config.temperature)
         rows = self.config.weight * score * edges.sum(dim=1) / SIDES
         if self.config.normalise:
             rows = rows / mean_over_processes(score.sum()).clamp(min=torch.finfo(score.dtype).tiny)
-        spread = torch.zeros_like(assignment.weights).masked_scatter(positive, rows)
-        return sum_by_level(spread, student.level_sizes)
+        return sum_chosen_by_level(rows, positive, student.level_sizes)

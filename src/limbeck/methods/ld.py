@@ -8,12 +8,17 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from limbeck.core.dense2d import check_same_bins, check_same_locations, check_same_outputs, positive_scores
+from limbeck.core.dense2d import (
+    check_same_bins,
+    check_same_locations,
+    check_same_outputs,
+    positive_scores,
+    side_logits,
+)
 from limbeck.core.method import Method, MethodConfig, Step, Terms
 from limbeck.core.model import ModelSpec
 from limbeck.core.outputs import DenseAssignment2D, DenseRaw2D
 from limbeck.core.samples import Batch, Boxes2D
-from limbeck.errors import IncompatibleError
 from limbeck.losses.divergence import class_kl_rows, localisation_kl_rows
 from limbeck.ops.assign2d import valuable_region
 
@@ -76,9 +81,8 @@ class Ld(Method[Boxes2D, DenseRaw2D, DenseAssignment2D]):
 
     def _divergence(self, student: DenseRaw2D, teacher: DenseRaw2D, where: Tensor, weights: Tensor) -> Tensor:
         """Return sum_i w_i sum_sides KL over the locations chosen; as in the release it is not divided by sum w."""
-        if student.box_logits is None or teacher.box_logits is None:
-            raise IncompatibleError("The method 'ld' needs heads that give side distributions (box_logits).")
-        rows = localisation_kl_rows(student.box_logits[where], teacher.box_logits[where], self.config.temperature)
+        mine, its = side_logits("ld", student, teacher)
+        rows = localisation_kl_rows(mine[where], its[where], self.config.temperature)
         return (weights * rows.sum(dim=1)).sum()
 
     @torch.no_grad()

@@ -10,26 +10,23 @@ from pydantic import Field, model_validator
 from torch import Tensor
 from torch.nn import functional
 
-from limbeck.core.dense2d import DenseDetectorConfig, Neck, Towers, assign_batch, positive_scores
-from limbeck.core.dense_heads import DISTRIBUTION_WEIGHT, SIDES, box_channels, distribution_rows, raw_output
-from limbeck.core.model import DenseSpec2D, Model
-from limbeck.core.outputs import DenseAssignment2D, DenseRaw2D, Detections2D
+from limbeck.core.dense2d import Neck, Towers, positive_scores
+from limbeck.core.dense_heads import DISTRIBUTION_WEIGHT, SIDES, distribution_rows
+from limbeck.core.outputs import DenseAssignment2D, DenseRaw2D
 from limbeck.core.parallel import mean_over_processes
 from limbeck.core.samples import Batch, Boxes2D
 from limbeck.losses.box import iou_rows
 from limbeck.losses.detection import quality_focal_rows
-from limbeck.nn.heads import DenseHead
-from limbeck.nn.pyramid_net import PyramidNet
-from limbeck.ops.assign2d import atss
+from limbeck.nn.distribution_detector import DistributionDetector, DistributionDetectorConfig
 from limbeck.ops.boxes2d import paired_iou
-from limbeck.ops.pyramid import PriorGrid, sum_by_level
+from limbeck.ops.pyramid import sum_by_level, sum_chosen_by_level
 
 BOX_WEIGHT = 2.0
 GIOU_EPS = 1e-6
 Classification = Literal["bce", "quality_focal"]
 
 
-class HsdFtiFdet(Model[Boxes2D, DenseRaw2D, DenseAssignment2D, Detections2D]):
+class HsdFtiFdet(DistributionDetector):
     """GFL with the heterogeneous knowledge neck (HKN) and head (HKH), and binary cross entropy for the classes.
 
     Args:
@@ -37,7 +34,7 @@ class HsdFtiFdet(Model[Boxes2D, DenseRaw2D, DenseAssignment2D, Detections2D]):
         classes: Class names in the order of the labels.
     """
 
-    class Config(DenseDetectorConfig):
+    class Config(DistributionDetectorConfig):
         """Settings; the defaults are those of the released configuration, but for ``pretrained``.
 
         With ``pretrained: true`` the stem is frozen as in the release, unless ``frozen_stem`` says otherwise.
@@ -49,9 +46,6 @@ class HsdFtiFdet(Model[Boxes2D, DenseRaw2D, DenseAssignment2D, Detections2D]):
         towers: Towers = "hkh"
         tower_depth: int = Field(3, ge=0)
         classification: Classification = "bce"
-        reg_max: int = Field(16, ge=1)
-        prior_scale: float = Field(8.0, gt=0)
-        topk: int = Field(9, ge=1)
 
         @model_validator(mode="before")
         @classmethod
@@ -60,50 +54,15 @@ class HsdFtiFdet(Model[Boxes2D, DenseRaw2D, DenseAssignment2D, Detections2D]):
                 return {"frozen_stem": True, **settings}
             return settings
 
-    spec: DenseSpec2D
+    config: Config
 
     def __init__(self, config: Config, classes: tuple[str, ...]) -> None:
-        super().__init__()
-        self.config = config
-        self.trunk = PyramidNet(config)
-        self.dense_head = DenseHead(
-            config.channels,
-            len(classes),
-            box_channels(config.reg_max),
-            depth=config.tower_depth,
-            norm="group",
-            depthwise=config.depthwise,
-            towers=config.towers,
-            level_scales=len(config.strides),
-        )
-        priors = PriorGrid(config.strides, scales=(config.prior_scale,))
-        self.spec = self.trunk.spec(classes, priors, config.reg_max)
-
-    def features(self, batch: Batch[Boxes2D]) -> list[Tensor]:
-        """Return the pyramid, (B,C,H_l,W_l) per level."""
-        levels: list[Tensor] = self.trunk(batch.images)
-        return levels
-
-    def head(self, features: list[Tensor], batch: Batch[Boxes2D]) -> DenseRaw2D:
-        """Return the dense predictions for a pyramid."""
-        maps = self.dense_head(features)
-        canvas_hw = (batch.images.shape[2], batch.images.shape[3])
-        return raw_output(features, maps.classes, maps.boxes, self.spec.priors, canvas_hw)
-
-    def assign(self, raw: DenseRaw2D, batch: Batch[Boxes2D]) -> DenseAssignment2D:
-        """Assign by ATSS."""
-        return assign_batch(
-            raw, batch, lambda r, boxes: atss(r.priors_xyxy, r.level_sizes, boxes, topk=self.config.topk)
-        )
+        super().__init__(config, classes, norm="group")
 
     def losses(self, raw: DenseRaw2D, assignment: DenseAssignment2D, batch: Batch[Boxes2D]) -> dict[str, Tensor]:
         """Return the terms of `hsd_losses`, summed over the levels."""
         terms = hsd_losses(raw, assignment, self.config.classification)
         return {name: levels.sum() for name, levels in terms.items()}
-
-    def predict(self, raw: DenseRaw2D, batch: Batch[Boxes2D]) -> list[Detections2D]:
-        """Return the detections of every image, boxes in pixels of the original image."""
-        return self.config.postprocess.detections(raw, batch)
 
 
 def hsd_losses(
@@ -128,7 +87,7 @@ def hsd_losses(
     total = mean_over_processes(score.sum()).clamp(min=torch.finfo(score.dtype).tiny)
 
     def per_level(rows: Tensor) -> Tensor:
-        return sum_by_level(torch.zeros_like(assignment.weights).masked_scatter(positive, rows), raw.level_sizes)
+        return sum_chosen_by_level(rows, positive, raw.level_sizes)
 
     if classification == "bce":
         name, rows = "class", _bce_rows(raw.class_logits, assignment.labels)

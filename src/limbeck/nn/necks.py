@@ -45,10 +45,15 @@ class FPN(nn.Module):
     def forward(self, maps: Sequence[Tensor]) -> list[Tensor]:
         """Return the pyramid, (B,channels,H_l,W_l) each, from fine to coarse."""
         merged = _top_down([lateral(m) for lateral, m in zip(self.laterals, maps, strict=True)])
-        levels = [output(m) for output, m in zip(self.outputs, merged, strict=True)]
-        for extra in self.extras:
-            levels.append(_coarser(extra, levels[-1]))
-        return levels
+        return _levels(merged, self.outputs, self.extras)
+
+
+def _levels(merged: Sequence[Tensor], outputs: nn.ModuleList, extras: nn.ModuleList) -> list[Tensor]:
+    """Return the outputs of the merged maps, then a further level of each of the extras on the level before."""
+    levels = [output(m) for output, m in zip(outputs, merged, strict=True)]
+    for extra in extras:
+        levels.append(_coarser(extra, levels[-1]))
+    return levels
 
 
 def _coarser(conv: nn.Module, level: Tensor) -> Tensor:
@@ -93,10 +98,7 @@ class HKN(nn.Module):
         """Return the pyramid, (B,channels,H_l,W_l) each, from fine to coarse."""
         laterals = [lateral(m) for lateral, m in zip(self.laterals, maps, strict=True)]
         merged = _top_down([attention(m) for attention, m in zip(self.attentions, laterals, strict=True)])
-        levels = [output(m) for output, m in zip(self.outputs, merged, strict=True)]
-        for extra in self.extras:
-            levels.append(_coarser(extra, levels[-1]))
-        return levels
+        return _levels(merged, self.outputs, self.extras)
 
 
 class MlpFPN(nn.Module):

@@ -70,6 +70,15 @@ def sum_by_level(rows: Tensor, level_sizes: Sequence[int]) -> Tensor:
     return torch.stack([level.sum() for level in rows.split(list(level_sizes), dim=1)])
 
 
+def sum_chosen_by_level(rows: Tensor, chosen: Tensor, level_sizes: Sequence[int]) -> Tensor:
+    """Sum one value per chosen location (P,) over the images and over each level; ``chosen`` is (B,N) bool.
+
+    Returns:
+        (L,).
+    """
+    return sum_by_level(rows.new_zeros(chosen.shape).masked_scatter(chosen, rows), level_sizes)
+
+
 def spread_levels(values: Tensor, level_sizes: Sequence[int]) -> Tensor:
     """Repeat one value per level (L,) over the locations of the level; returns (N,)."""
     return values.repeat_interleave(torch.tensor(level_sizes, device=values.device))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from limbeck.report.collect import Comparison, Difference, Evaluation, Run
+from limbeck.report.collect import Comparison, Difference, Evaluation, FaultRates, Run
 from limbeck.report.formats import UNKNOWN, count, duration, metric, optional, percent, signed, size
 
 
@@ -111,7 +111,7 @@ def _interval_remark(evaluation: Evaluation) -> str:
 
 
 RATE_NOTES = {
-    "CDR": "images judged rightly, each model at its best threshold on these images",
+    "CDR": "images judged rightly",
     "MDR": "images with objects and no detection",
     "FDR": "images with a detection and no object",
 }
@@ -131,7 +131,7 @@ def model_rows(models: Sequence[Evaluation]) -> list[Row]:
     """Return the table of the models side by side."""
     return [
         *(_metric_row(name, models) for name in ("AP", "AP50", "AP75", "AR100")),
-        *(_rate_row(name, note, models) for name, note in RATE_NOTES.items()),
+        *_rate_rows(models),
         _row("Parameters", "", [count(m.parameters) for m in models]),
         _row("Multiply-adds", "per image", [optional(m.multiply_adds, count) for m in models]),
         _row("Latency", _latency_note(models), [_latency(m) for m in models]),
@@ -151,14 +151,22 @@ def _metric_row(name: str, models: Sequence[Evaluation]) -> Row:
     return Row(name, notes[name], tuple(cells))
 
 
-def _rate_row(name: str, note: str, models: Sequence[Evaluation]) -> Row:
-    cells = []
-    for model in models:
-        found = model.fault_rates
-        low_high = found.intervals[name] if found else None
-        interval = f"{low_high[0]:.1%} to {low_high[1]:.1%}" if low_high else ""
-        cells.append((f"{found.rates[name]:.1%}" if found else UNKNOWN, interval))
-    return Row(name, note, tuple(cells))
+def _rate_rows(models: Sequence[Evaluation]) -> Iterator[Row]:
+    """Yield the image-level rates and their threshold, unless the run is of before there were any."""
+    found = [model.fault_rates for model in models]
+    if not any(found):
+        return
+    for name, note in RATE_NOTES.items():
+        yield Row(name, note, tuple(_rate(rates, name) for rates in found))
+    note = "score above which an image is detected, best for CDR on these images"
+    yield _row("Threshold", note, [optional(rates, lambda known: f"{known.threshold:.3f}") for rates in found])
+
+
+def _rate(found: FaultRates | None, name: str) -> tuple[str, str]:
+    if found is None:
+        return UNKNOWN, ""
+    low, high = found.intervals[name]
+    return f"{found.rates[name]:.1%}", f"{low:.1%} to {high:.1%}"
 
 
 def _row(title: str, note: str, values: Sequence[str]) -> Row:
