@@ -71,7 +71,7 @@ def test_the_image_level_rates_with_their_threshold(make_run: Any) -> None:
     found = FaultRates(0.4321, 6, 5, {"CDR": 0.9, "MDR": 0.06, "FDR": 0.04}, intervals)
     known = [replace(evaluations[0], fault_rates=found), *evaluations[1:]]
     rows = {row.title: row for row in model_rows(known)}
-    assert rows["CDR"].cells[0] == ("90.0%", "10.0% to 95.0%")
-    assert rows["FDR"].cells[0][0] == "4.0%"
+    assert rows["CDR"].cells[0] == ("0.900", "0.100 to 0.950")
+    assert rows["FDR"].cells[0][0] == "0.040"
     assert rows["Threshold"].cells[0][0] == "0.432"
     assert rows["Threshold"].cells[1][0] == rows["MDR"].cells[1][0] == "n/a"

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from limbeck.report.collect import Comparison, Difference, Evaluation, FaultRates, Run
+from limbeck.report.collect import Comparison, Difference, Evaluation, Run
 from limbeck.report.formats import UNKNOWN, count, duration, metric, optional, percent, signed, size
 
 
@@ -111,9 +111,9 @@ def _interval_remark(evaluation: Evaluation) -> str:
 
 
 RATE_NOTES = {
-    "CDR": "images judged rightly",
-    "MDR": "images with objects and no detection",
-    "FDR": "images with a detection and no object",
+    "CDR": "share of images judged rightly",
+    "MDR": "share with objects and no detection",
+    "FDR": "share with a detection and no object",
 }
 """The image-level rates and what they say."""
 
@@ -143,12 +143,15 @@ def model_rows(models: Sequence[Evaluation]) -> list[Row]:
 
 def _metric_row(name: str, models: Sequence[Evaluation]) -> Row:
     notes = {"AP": "mean over IoU 0.50 to 0.95", "AP50": "IoU 0.50", "AP75": "IoU 0.75", "AR100": "average recall"}
-    cells = []
-    for model in models:
-        low_high = model.intervals.get(name)
-        interval = f"{metric(low_high[0])} to {metric(low_high[1])}" if low_high else ""
-        cells.append((metric(model.metrics[name]), interval))
-    return Row(name, notes[name], tuple(cells))
+    return Row(name, notes[name], tuple(_with_interval(name, model.metrics, model.intervals) for model in models))
+
+
+def _with_interval(
+    name: str, values: Mapping[str, float], intervals: Mapping[str, tuple[float, float]]
+) -> tuple[str, str]:
+    """Return a value and its interval as text; the interval is empty where there is none."""
+    low_high = intervals.get(name)
+    return metric(values[name]), f"{metric(low_high[0])} to {metric(low_high[1])}" if low_high else ""
 
 
 def _rate_rows(models: Sequence[Evaluation]) -> Iterator[Row]:
@@ -157,16 +160,12 @@ def _rate_rows(models: Sequence[Evaluation]) -> Iterator[Row]:
     if not any(found):
         return
     for name, note in RATE_NOTES.items():
-        yield Row(name, note, tuple(_rate(rates, name) for rates in found))
+        cells = (
+            (UNKNOWN, "") if known is None else _with_interval(name, known.rates, known.intervals) for known in found
+        )
+        yield Row(name, note, tuple(cells))
     note = "score above which an image is detected, best for CDR on these images"
     yield _row("Threshold", note, [optional(rates, lambda known: f"{known.threshold:.3f}") for rates in found])
-
-
-def _rate(found: FaultRates | None, name: str) -> tuple[str, str]:
-    if found is None:
-        return UNKNOWN, ""
-    low, high = found.intervals[name]
-    return f"{found.rates[name]:.1%}", f"{low:.1%} to {high:.1%}"
 
 
 def _row(title: str, note: str, values: Sequence[str]) -> Row:
