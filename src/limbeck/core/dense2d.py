@@ -12,14 +12,13 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from torch import Tensor
 
 from limbeck.core.model import DenseSpec2D, ModelConfig, ModelSpec
-from limbeck.core.outputs import DenseAssignment2D, DenseRaw2D, Detections2D
+from limbeck.core.outputs import DenseAssignment2D, DenseRaw2D, Detections2D, DetectorRaw2D
 from limbeck.core.parallel import mean_over_processes
 from limbeck.core.samples import Batch, Boxes2D
 from limbeck.errors import IncompatibleError, nearest
 from limbeck.imaging import Fit
 from limbeck.ops.assign2d import IGNORED
-from limbeck.ops.boxes2d import centres
-from limbeck.ops.detections import select_detections
+from limbeck.ops.boxes2d import centred_in
 
 OWN_BACKBONES = ("asmlp_base", "asmlp_nano", "asmlp_small", "asmlp_tiny", "lean_nano", "lean_pico")
 """Backbones that are limbeck's own; all others are timm's."""
@@ -38,20 +37,16 @@ class Postprocess(BaseModel):
     pre_nms: int = Field(1000, ge=1)
     max_detections: int = Field(100, ge=1)
 
-    def select(self, raw: DenseRaw2D) -> tuple[Tensor, Tensor, Tensor]:
+    def select(self, raw: DetectorRaw2D) -> tuple[Tensor, Tensor, Tensor]:
         """Return boxes (B,D,4) in canvas pixels, scores (B,D) and labels (B,D); unused places have score 0."""
-        return select_detections(
-            raw.class_logits,
-            raw.boxes_xyxy,
-            raw.canvas_hw,
-            centerness_logits=raw.centerness_logits,
+        return raw.select(
             score_threshold=self.score_threshold,
             nms_iou=self.nms_iou,
             pre_nms=self.pre_nms,
             max_detections=self.max_detections,
         )
 
-    def detections(self, raw: DenseRaw2D, batch: Batch[Boxes2D]) -> list[Detections2D]:
+    def detections(self, raw: DetectorRaw2D, batch: Batch[Boxes2D]) -> list[Detections2D]:
         """Return the final detections of every image, boxes in pixels of the original image."""
         return [
             _to_image(boxes[score > 0], score[score > 0], label[score > 0], frame.fit)
@@ -131,19 +126,13 @@ def _assign_image(
     positive = index >= 0
     labels = torch.full_like(index, num_classes)
     labels[positive] = objects.labels[index[positive]]
-    ignored = ~positive & ((index == IGNORED) | _inside(raw.priors_xyxy, target.boxes_xyxy[target.ignore]))
+    ignored = ~positive & ((index == IGNORED) | centred_in(raw.priors_xyxy, target.boxes_xyxy[target.ignore]))
     target_boxes = torch.zeros_like(raw.priors_xyxy)
     target_boxes[positive] = boxes[index[positive]]
     weights = (~ignored).to(raw.priors_xyxy.dtype)
     if objects.weights is not None:
         weights[positive] *= objects.weights[index[positive]].to(weights.dtype)
     return labels, weights, target_boxes
-
-
-def _inside(priors_xyxy: Tensor, regions_xyxy: Tensor) -> Tensor:
-    """Return (N,) bool: priors whose centre lies in one of the regions (M,4)."""
-    centre = centres(priors_xyxy)[:, None, :]
-    return ((centre >= regions_xyxy[:, :2]) & (centre <= regions_xyxy[:, 2:])).all(dim=2).any(dim=1)
 
 
 def positive_scores(class_logits: Tensor, offset: float = 2e-4) -> Tensor:

@@ -7,10 +7,13 @@ rebuild them field by field; treat them as immutable.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+from limbeck.ops.detections import select_detections
 
 
 @dataclass(slots=True)
@@ -25,7 +28,27 @@ class RawOutput:
 
 
 @dataclass(slots=True)
-class DenseRaw2D(RawOutput):
+class DetectorRaw2D(RawOutput, ABC):
+    """What any 2D detector gives: class logits, and a way from them to the final boxes. Abstract.
+
+    Attributes:
+        class_logits: (B,N,...) logits of the classes of each of its N boxes.
+    """
+
+    class_logits: Tensor
+
+    @abstractmethod
+    def select(
+        self, *, score_threshold: float, nms_iou: float, pre_nms: int, max_detections: int
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return boxes (B,D,4) in canvas pixels, scores (B,D) and labels (B,D); unused places have score 0.
+
+        The settings are those of `limbeck.core.dense2d.Postprocess`.
+        """
+
+
+@dataclass(slots=True)
+class DenseRaw2D(DetectorRaw2D):
     """The one flattened view that every dense 2D head gives, so that a distillation loss works on all of them.
 
     N runs over the locations of all levels in the order level, row, column, anchor (see `ops.pyramid`).
@@ -42,7 +65,6 @@ class DenseRaw2D(RawOutput):
             score of a detection is then sqrt(class score * centerness).
     """
 
-    class_logits: Tensor
     boxes_xyxy: Tensor
     box_logits: Tensor | None
     priors_xyxy: Tensor
@@ -56,6 +78,21 @@ class DenseRaw2D(RawOutput):
         """The stride of every location, (N,) float."""
         sizes = torch.tensor(self.level_sizes, device=self.priors_xyxy.device)
         return self.priors_xyxy.new_tensor(self.strides).repeat_interleave(sizes)
+
+    def select(
+        self, *, score_threshold: float, nms_iou: float, pre_nms: int, max_detections: int
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the final boxes, scores and labels by `select_detections`."""
+        return select_detections(
+            self.class_logits,
+            self.boxes_xyxy,
+            self.canvas_hw,
+            centerness_logits=self.centerness_logits,
+            score_threshold=score_threshold,
+            nms_iou=nms_iou,
+            pre_nms=pre_nms,
+            max_detections=max_detections,
+        )
 
 
 @dataclass(slots=True)

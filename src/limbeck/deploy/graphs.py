@@ -12,12 +12,12 @@ from torch import Tensor, nn
 
 from limbeck.core.dense2d import Postprocess
 from limbeck.core.model import Model, Task
-from limbeck.core.outputs import DenseRaw2D, Detections2D
+from limbeck.core.outputs import Detections2D, DetectorRaw2D
 from limbeck.core.samples import Batch, Boxes2D
 from limbeck.errors import ExportError
 
 ModelT = TypeVar("ModelT", bound=nn.Module)
-Detector2D = Model[Boxes2D, DenseRaw2D, Any, Detections2D]
+Detector2D = Model[Boxes2D, DetectorRaw2D, Any, Detections2D]
 
 
 class ExportGraph(nn.Module, ABC):

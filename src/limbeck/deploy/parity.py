@@ -13,7 +13,7 @@ from torch import Tensor
 
 from limbeck.config import ExportConfig
 from limbeck.core.dense2d import Postprocess
-from limbeck.core.outputs import DenseRaw2D, Detections2D
+from limbeck.core.outputs import Detections2D, DetectorRaw2D
 from limbeck.core.samples import Batch, Boxes2D, Frame
 from limbeck.deploy.agreement import Agreement, Answer, compare
 from limbeck.deploy.bundle import amend_bundle
@@ -121,9 +121,9 @@ def _problems(canvas: Agreement, files: Agreement, ap_gap: float, limits: Export
 
 
 def compare_batch(
-    torch_engine: Callable[[DenseRaw2D], list[Answer]],
+    torch_engine: Callable[[DetectorRaw2D], list[Answer]],
     *,
-    raw: DenseRaw2D,
+    raw: DetectorRaw2D,
     onnx_answers: Sequence[Answer],
     postprocess: Postprocess,
     limits: ExportConfig,
@@ -146,12 +146,12 @@ def compare_batch(
     return total
 
 
-def _disturbed(raw: DenseRaw2D, limits: ExportConfig, seed: int) -> DenseRaw2D:
+def _disturbed(raw: DetectorRaw2D, limits: ExportConfig, seed: int) -> DetectorRaw2D:
     noise = torch.rand(raw.class_logits.shape, generator=torch.Generator().manual_seed(seed)) * 2 - 1
     return replace(raw, class_logits=raw.class_logits + REPLAY_NOISE * limits.max_score_difference * noise)
 
 
-def _on_canvas(graph: DetectionGraph2D, raw: DenseRaw2D) -> list[Answer]:
+def _on_canvas(graph: DetectionGraph2D, raw: DetectorRaw2D) -> list[Answer]:
     return _used(graph.postprocess.select(raw))
 
 
@@ -159,7 +159,7 @@ def _run_canvases(detector: Detector, batch: Batch[Boxes2D]) -> list[Answer]:
     return _used([torch.from_numpy(output) for output in detector.answer(batch.images.numpy())])
 
 
-def _predicted(graph: DetectionGraph2D, batch: Batch[Boxes2D], raw: DenseRaw2D) -> list[Answer]:
+def _predicted(graph: DetectionGraph2D, batch: Batch[Boxes2D], raw: DetectorRaw2D) -> list[Answer]:
     return [_to_canvas(one, frame) for one, frame in zip(graph.model.predict(raw, batch), batch.frames, strict=True)]
 
 

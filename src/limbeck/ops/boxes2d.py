@@ -32,6 +32,12 @@ def centres(boxes_xyxy: Tensor) -> Tensor:
     return (boxes[..., :2] + boxes[..., 2:]) / 2
 
 
+def centred_in(boxes_xyxy: Tensor, regions_xyxy: Tensor) -> Tensor:
+    """Return (N,) bool: boxes (N,4) whose centre lies in one of the regions (M,4)."""
+    centre = centres(boxes_xyxy)[:, None, :]
+    return ((centre >= regions_xyxy[:, :2]) & (centre <= regions_xyxy[:, 2:])).all(dim=2).any(dim=1)
+
+
 def paired_iou(a: Tensor, b: Tensor, kind: IoUKind = "iou", eps: float = 1e-6, *, eps_added: bool = False) -> Tensor:
     """Return the overlap (...) of boxes ``a`` (...,4) and ``b`` (...,4), pair by pair; the shapes broadcast.
 

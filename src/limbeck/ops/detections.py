@@ -41,12 +41,49 @@ def select_detections(
         Boxes (B,D,4), scores (B,D) and labels (B,D), best first; unused places have score 0.
     """
     scores, boxes, labels = _candidates(class_logits, boxes_xyxy, centerness_logits, pre_nms)
-    limit = boxes.new_tensor([canvas_hw[1], canvas_hw[0], canvas_hw[1], canvas_hw[0]])
-    boxes = torch.minimum(boxes.clamp(min=0), limit)
+    return keep_best(
+        scores,
+        boxes,
+        labels,
+        canvas_hw,
+        score_threshold=score_threshold,
+        nms_iou=nms_iou,
+        max_detections=max_detections,
+    )
+
+
+def keep_best(
+    scores: Tensor,
+    boxes_xyxy: Tensor,
+    labels: Tensor,
+    canvas_hw: tuple[int, int],
+    *,
+    score_threshold: float,
+    nms_iou: float,
+    max_detections: int,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Keep the best of chosen candidates by greedy class-aware non-maximum suppression; see `select_detections`.
+
+    Args:
+        scores: (B,P) in [0, 1].
+        boxes_xyxy: (B,P,4) in pixels of the canvas.
+        labels: (B,P) int64.
+        canvas_hw: Height and width of the canvas; boxes are clipped to it.
+        score_threshold: Lowest score of a detection.
+        nms_iou: A box is dropped when its IoU with a better kept one of its class is above this.
+        max_detections: D, detections kept per image.
+    """
+    boxes = clip_to_canvas(boxes_xyxy, canvas_hw)
     good = scores >= score_threshold
-    kept = _nms_mask(boxes, scores, labels, good, float(max(canvas_hw)) + 1.0, nms_iou)
+    kept = nms_mask(boxes, scores, labels, good, canvas_hw, nms_iou)
     final, order = torch.where(kept & good, scores, 0.0).topk(min(max_detections, scores.shape[1]), dim=1)
     return boxes.gather(1, order[..., None].expand(-1, -1, 4)), final, labels.gather(1, order)
+
+
+def clip_to_canvas(boxes_xyxy: Tensor, canvas_hw: tuple[int, int]) -> Tensor:
+    """Return boxes (...,4) in pixels without what lies outside of the canvas."""
+    limit = boxes_xyxy.new_tensor([canvas_hw[1], canvas_hw[0], canvas_hw[1], canvas_hw[0]])
+    return torch.minimum(boxes_xyxy.clamp(min=0), limit)
 
 
 def _candidates(
@@ -75,8 +112,20 @@ def _log_product(class_logits: Tensor, centerness_logits: Tensor) -> Tensor:
     return functional.logsigmoid(class_logits) + functional.logsigmoid(centerness_logits)
 
 
-def _nms_mask(boxes: Tensor, scores: Tensor, labels: Tensor, good: Tensor, span: float, nms_iou: float) -> Tensor:
-    """Return (B,P) bool: boxes that survive. Boxes that are not good share one far box, so that they cost nothing."""
+def nms_mask(
+    boxes: Tensor, scores: Tensor, labels: Tensor, good: Tensor, canvas_hw: tuple[int, int], nms_iou: float
+) -> Tensor:
+    """Return (B,P) bool: which boxes survive non-maximum suppression among those of their image and label.
+
+    Args:
+        boxes: (B,P,4) in pixels, clipped to the canvas.
+        scores: (B,P), any numbers that put the boxes in order.
+        labels: (B,P) int64.
+        good: (B,P) bool. Boxes that are not good share one far box, so that they cost nothing; one of them survives.
+        canvas_hw: Height and width of the canvas.
+        nms_iou: A box is dropped when its IoU with a better kept one is above this.
+    """
+    span = float(max(canvas_hw)) + 1.0
     images = torch.arange(boxes.shape[0], device=boxes.device)[:, None].expand_as(labels)
     shift = torch.stack([labels, images, labels, images], dim=-1).to(boxes.dtype) * span
     far = boxes.new_tensor([-2.0, -2.0, -1.0, -1.0]) * span
