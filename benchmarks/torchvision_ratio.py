@@ -1,6 +1,6 @@
 """Our detectors against torchvision's, ResNet-18 and FPN: training step and eager inference at 320 px, in one run.
 
-python benchmarks/torchvision_ratio.py                     # both, a file of results each
+python benchmarks/torchvision_ratio.py                     # all, a file of results each
 python benchmarks/torchvision_ratio.py --detector fcos     # one of them
 """
 
@@ -28,10 +28,30 @@ from limbeck.training.precision import resolve_precision
 
 SIDE, NUM_CLASSES, BATCH = 320, 80, 8
 THEIRS: dict[str, Callable[..., nn.Module]] = {"retinanet": detection.RetinaNet, "fcos": detection.FCOS}
+DETECTORS = (*THEIRS, "faster_rcnn")
 
 
 def theirs(detector: str) -> nn.Module:
     """Return torchvision's detector with random weights, all layers trained, and our settings of the last step."""
+    return their_faster_rcnn() if detector == "faster_rcnn" else their_dense(detector)
+
+
+def their_faster_rcnn() -> nn.Module:
+    """Return torchvision's Faster R-CNN; anchors, proposals and samples are as many as ours."""
+    backbone = resnet_fpn_backbone(
+        backbone_name="resnet18", weights=None, norm_layer=nn.BatchNorm2d, trainable_layers=5
+    )
+    return detection.FasterRCNN(
+        backbone,
+        NUM_CLASSES + 1,
+        min_size=SIDE,
+        max_size=SIDE,
+        rpn_post_nms_top_n_train=1000,
+    )
+
+
+def their_dense(detector: str) -> nn.Module:
+    """Return a dense detector of torchvision."""
     backbone = resnet_fpn_backbone(
         backbone_name="resnet18",
         weights=None,
@@ -149,10 +169,10 @@ def measure(detector: str, rounds: int) -> None:
 def main() -> None:
     """Measure the detectors that the command line names."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--detector", choices=list(THEIRS), help="both if none is named")
+    parser.add_argument("--detector", choices=DETECTORS, help="all if none is named")
     parser.add_argument("--rounds", type=int, default=9)
     arguments = parser.parse_args()
-    for detector in [arguments.detector] if arguments.detector else THEIRS:
+    for detector in [arguments.detector] if arguments.detector else DETECTORS:
         measure(detector, arguments.rounds)
 
 
