@@ -14,6 +14,7 @@ from limbeck.deploy.bundle import Licences, write_bundle
 from limbeck.imaging import fit_image, read_image
 from limbeck.metrics.coco import CocoTruth, TruthBox, TruthImage
 from limbeck.models.atss import ATSS
+from limbeck.models.faster_rcnn import FasterRCNN
 from limbeck.models.fcos import FCOS
 from limbeck.models.gfl import GFL
 from limbeck.models.retinanet import RetinaNet
@@ -27,6 +28,8 @@ TINY = {"backbone": "test_resnet", "strides": (8, 16, 32), "channels": 16, "towe
 def make_detector(name: str, classes: tuple[str, ...] = CLASSES, *, blind: bool = False, **settings):
     """A detector whose random head answers with many boxes of different scores, or with none."""
     torch.manual_seed(0)
+    if name == "faster_rcnn":
+        return make_two_stage(classes, blind=blind)
     family = {"gfl": GFL, "retinanet": RetinaNet, "fcos": FCOS, "atss": ATSS}[name]
     if name == "gfl":
         settings = {"reg_max": 4, **settings}
@@ -37,6 +40,24 @@ def make_detector(name: str, classes: tuple[str, ...] = CLASSES, *, blind: bool 
     if model.dense_head.centerness_out is not None:
         torch.nn.init.normal_(model.dense_head.centerness_out.weight, std=0.5)
     torch.nn.init.constant_(out.bias, -8.0 if blind else -1.0)
+    return model.eval()
+
+
+def make_two_stage(classes: tuple[str, ...], *, blind: bool):
+    """A small Faster R-CNN with a lively head in both stages."""
+    settings = {
+        "backbone": "test_resnet",
+        "channels": 16,
+        "rpn": {"proposals": 60, "test_pre_nms": 80},
+        "roi": {"hidden": 32, "pooled_size": 3},
+    }
+    model = FasterRCNN(FasterRCNN.Config(**settings), classes)
+    torch.nn.init.normal_(model.rpn.cls_logits.weight, std=1.0)
+    torch.nn.init.normal_(model.rpn.bbox_pred.weight, std=0.2)
+    torch.nn.init.normal_(model.roi_head.class_out.weight, std=0.0 if blind else 0.3)
+    torch.nn.init.normal_(model.roi_head.box_out.weight, std=0.3)
+    if blind:
+        model.roi_head.class_out.bias.data[-1] = 9.0
     return model.eval()
 
 

@@ -30,7 +30,10 @@ def check_equal(expected, found):
     np.testing.assert_array_equal(found[2][used], labels[used])
 
 
-@pytest.mark.parametrize(("name", "num_classes"), [("gfl", 1), ("gfl", 80), ("retinanet", 2), ("fcos", 2), ("atss", 1)])
+@pytest.mark.parametrize(
+    ("name", "num_classes"),
+    [("gfl", 1), ("gfl", 80), ("retinanet", 2), ("fcos", 2), ("atss", 1), ("faster_rcnn", 1), ("faster_rcnn", 80)],
+)
 def test_onnx_runtime_gives_the_boxes_of_pytorch_at_any_batch_size(name, num_classes, detector_of, canvases, tmp_path):
     model = detector_of(name, tuple(f"class {k}" for k in range(num_classes)))
     session = open_session(export_onnx(model, CANVAS_WH, tmp_path / "model.onnx"), threads=1)
@@ -40,8 +43,9 @@ def test_onnx_runtime_gives_the_boxes_of_pytorch_at_any_batch_size(name, num_cla
         check_equal(expected, session.run(None, {"image": batch.numpy()}))
 
 
-def test_images_without_any_detection_give_scores_of_0(detector_of, canvases, tmp_path):
-    model = detector_of("retinanet", blind=True)
+@pytest.mark.parametrize("name", ["retinanet", "faster_rcnn"])
+def test_images_without_any_detection_give_scores_of_0(name, detector_of, canvases, tmp_path):
+    model = detector_of(name, blind=True)
     session = open_session(export_onnx(model, CANVAS_WH, tmp_path / "model.onnx"), threads=1)
     for batch in (canvases, canvases[:1]):
         boxes, scores, labels = session.run(None, {"image": batch.numpy()})
@@ -100,7 +104,7 @@ def test_a_detector_without_post_processing_settings_is_refused(detector_of, tmp
         export_onnx(model, CANVAS_WH, tmp_path / "model.onnx")
 
 
-@pytest.mark.parametrize("name", ["gfl", "fcos"])
+@pytest.mark.parametrize("name", ["gfl", "fcos", "faster_rcnn"])
 def test_the_graph_answers_as_predict_does(name, detector_of, batches):
     model, batch = detector_of(name), batches[0]
     with torch.no_grad():

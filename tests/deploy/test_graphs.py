@@ -48,6 +48,22 @@ def test_torchvision_s_detectors_pass_the_parity_gate(family, class_std, box_std
     assert verdict.canvas.unmatched == verdict.files.unmatched == 0
 
 
+def test_a_two_stage_detector_passes_the_parity_gate(detector_of, batches, truth, limits, tmp_path):
+    model = detector_of("faster_rcnn")
+    bundle = write_bundle(
+        model,
+        tmp_path / "bundle",
+        canvas_wh=CANVAS_WH,
+        resize="letterbox",
+        licences=Licences(weights="Apache-2.0", data="CC BY 4.0"),
+        metrics={},
+    )
+    verdict = pass_parity_gate(model, bundle, batches, truth, limits)
+    assert verdict.passed
+    assert verdict.canvas.detections > 40
+    assert verdict.canvas.unmatched == verdict.files.unmatched == 0
+
+
 @pytest.mark.parametrize("config", [None, SimpleNamespace(), SimpleNamespace(postprocess={"score_threshold": 0.05})])
 def test_a_detector_without_post_processing_settings_is_refused(config, model):
     graph = export_graph(model)
