@@ -101,6 +101,24 @@ def make_detector():
 
 
 @pytest.fixture(scope="session")
+def make_faster_rcnn():
+    """Return a function that builds a very small Faster R-CNN: ``make_faster_rcnn(rpn={...}, roi={...}, ...)``."""
+    import torch
+
+    from limbeck.lookup import build_model, model_config
+
+    def make(classes: tuple[str, ...] = ("wagon", "number"), rpn=None, roi=None, **settings):
+        light = {"model": "faster_rcnn", "backbone": "test_resnet", "channels": 16}
+        rpn = {"samples": 64, "train_pre_nms": 200, "test_pre_nms": 100, "proposals": 60} | (rpn or {})
+        roi = {"hidden": 32, "samples": 32, "pooled_size": 3} | (roi or {})
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            return build_model(model_config(light | {"rpn": rpn, "roi": roi} | settings), classes)
+
+    return make
+
+
+@pytest.fixture(scope="session")
 def make_run():
     """Return a function that writes a tiny data set and its run file: ``make_run(folder, epochs=..., ...)``.
 

@@ -4,9 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from torch.nn import functional
 from torchvision.models.detection._utils import BoxCoder
-from torchvision.models.detection.roi_heads import RoIHeads
 from torchvision.ops import box_iou
 
 from limbeck.config import TrainConfig
@@ -16,24 +14,7 @@ from limbeck.lookup import build_model, find_method, model_config
 from limbeck.training.module import Distillation
 from limbeck.training.teacher import FrozenTeacher
 
-CLASSES = ("wagon", "number")
 TERMS = {"rpn_objectness", "rpn_box", "roi_class", "roi_box"}
-SMALL_RPN = {"samples": 64, "train_pre_nms": 200, "test_pre_nms": 100, "proposals": 60}
-SMALL_ROI = {"hidden": 32, "samples": 32, "pooled_size": 3}
-
-
-@pytest.fixture(scope="module")
-def make_small():
-    """Return a function that builds a very small Faster R-CNN."""
-
-    def make(classes=CLASSES, rpn=None, roi=None, **settings):
-        light = {"model": "faster_rcnn", "backbone": "test_resnet", "channels": 16}
-        sections = {"rpn": SMALL_RPN | (rpn or {}), "roi": SMALL_ROI | (roi or {})}
-        with torch.random.fork_rng():
-            torch.manual_seed(0)
-            return build_model(model_config(light | sections | settings), classes)
-
-    return make
 
 
 def total_loss(model, batch, raw=None):
@@ -54,8 +35,8 @@ def test_both_stages_have_the_parameters_of_the_release(num_classes, expected):
     assert sum(p.numel() for p in model.rpn.parameters()) == 37_903
 
 
-def test_three_anchors_per_cell_of_eight_strides(make_small, make_batch):
-    raw = make_small().eval()(make_batch())
+def test_three_anchors_per_cell_of_eight_strides(make_faster_rcnn, make_batch):
+    raw = make_faster_rcnn().eval()(make_batch())
     assert raw.level_sizes == (768, 192, 48, 12, 3)
     sides = raw.priors_xyxy[:, 2:] - raw.priors_xyxy[:, :2]
     for (start, size), side in zip(
@@ -67,8 +48,8 @@ def test_three_anchors_per_cell_of_eight_strides(make_small, make_batch):
     torch.testing.assert_close(middle[3 * (16 * 2 + 5)], torch.tensor([5.0 * 4, 2.0 * 4]))
 
 
-def test_shapes_in_evaluation_do_not_depend_on_what_is_found(make_small, make_batch):
-    model = make_small(rpn={"nms_iou": 0.1}).eval()  # next to nothing survives
+def test_shapes_in_evaluation_do_not_depend_on_what_is_found(make_faster_rcnn, make_batch):
+    model = make_faster_rcnn(rpn={"nms_iou": 0.1}).eval()  # next to nothing survives
     for images in (1, 3):
         raw = model(make_batch(images))
         assert raw.rois_xyxy.shape == (images, 60, 4)
@@ -82,14 +63,8 @@ def test_shapes_in_evaluation_do_not_depend_on_what_is_found(make_small, make_ba
         assert scores.shape == labels.shape == (images, 100)
 
 
-def test_unused_places_are_never_detected(make_small, make_batch):
-    model = make_small(rpn={"nms_iou": 0.1}, postprocess={"score_threshold": 0.0, "nms_iou": 1.0}).eval()
-    raw = model(make_batch(1))
-    assert (model.config.postprocess.select(raw)[1] > 0).sum() == 2 * raw.roi_used.sum()
-
-
-def test_no_gradient_comes_through_the_proposals(make_small, make_batch):
-    model, batch = make_small().train(), make_batch(seed=3)
+def test_no_gradient_comes_through_the_proposals(make_faster_rcnn, make_batch):
+    model, batch = make_faster_rcnn().train(), make_batch(seed=3)
     raw = model(batch)
     assert not raw.rois_xyxy.requires_grad
     assert raw.class_logits.sum().requires_grad
@@ -99,68 +74,8 @@ def test_no_gradient_comes_through_the_proposals(make_small, make_batch):
     assert model.trunk.neck.laterals[0].weight.grad.any()
 
 
-def obvious_labels(boxes, target, foreground_iou, background_iou, best_stays):
-    """The class of every box, -1 for background, -2 for neither; and the object of each."""
-    objects = target.objects()
-    overlap = box_iou(boxes, objects.boxes_xyxy)
-    labels, owners = [], []
-    for row in range(len(boxes)):
-        best = int(overlap[row].argmax()) if len(objects) else -1
-        value = float(overlap[row, best]) if len(objects) else 0.0
-        chosen = best_stays and any(overlap[row, m] == overlap[:, m].max() for m in range(len(objects)))
-        positive = len(objects) and (value >= foreground_iou or chosen)
-        labels.append(int(objects.labels[best]) if positive else -1 if value < background_iou else -2)
-        owners.append(best)
-    return labels, owners
-
-
-def test_anchors_are_matched_as_the_obvious_loop_does(make_small, make_batch):
-    model, batch = make_small(rpn={"samples": 10_000, "foreground_share": 1.0}).train(), make_batch(seed=5)
-    raw = model(batch)
-    anchors = model.assign(raw, batch).anchors
-    for image, target in enumerate(batch.targets):
-        labels, owners = obvious_labels(raw.priors_xyxy, target, 0.7, 0.3, best_stays=True)
-        for row, (label, owner) in enumerate(zip(labels, owners, strict=True)):
-            assert anchors.labels[image, row] == (0 if label >= 0 else 1)
-            assert anchors.weights[image, row] == (0 if label == -2 else 1)
-            if label >= 0:
-                assert torch.equal(anchors.boxes_xyxy[image, row], target.boxes_xyxy[owner])
-    assert (anchors.labels[0] == 0).any()
-    assert (anchors.weights[0] == 0).any()
-    assert anchors.weights[1].all()
-
-
-def test_rois_are_drawn_and_matched_as_the_obvious_loop_does(make_small, make_batch):
-    model, batch = make_small().train(), make_batch(seed=5)
-    raw = model(batch)
-    rois = raw.sampled
-    for image, target in enumerate(batch.targets):
-        used = raw.roi_used[image]
-        labels, owners = obvious_labels(raw.rois_xyxy[image, used], target, 0.5, 0.5, best_stays=False)
-        assert rois.labels[image, used].tolist() == [2 if label < 0 else label for label in labels]
-        for row, (label, owner) in enumerate(zip(labels, owners, strict=True)):
-            expected = target.boxes_xyxy[owner] if label >= 0 else torch.zeros(4)
-            assert torch.equal(rois.boxes_xyxy[image, row], expected)
-        assert rois.weights[image, used].all()
-        assert not rois.weights[image, ~used].any()
-        assert (rois.labels[image, ~used] == 2).all()
-    found = [(raw.rois_xyxy[0] == box).all(1).any() for box in batch.targets[0].boxes_xyxy]
-    assert all(found)  # the objects themselves are among the RoIs
-
-
-def test_no_more_rows_are_drawn_than_asked_and_the_share_of_objects_is_kept(make_small, make_batch):
-    model, batch = make_small(rpn={"foreground_iou": 0.3, "samples": 20}, roi={"foreground_iou": 0.05}), make_batch()
-    raw = model.train()(batch)
-    anchors = model.assign(raw, batch).anchors
-    assert (anchors.weights > 0).sum(1).tolist() == [20, 20]
-    assert (anchors.labels == 0).sum(1).tolist() == [10, 0]
-    assert 8 < raw.roi_used[0].sum() <= 32  # there is not enough background here
-    assert raw.roi_used[1].sum() == 32
-    assert (raw.sampled.labels < 2).sum(1).tolist() == [8, 0]
-
-
-def test_losses_are_those_of_the_slow_loop(make_small, make_batch):
-    model, batch = make_small(rpn={"foreground_iou": 0.4}).train(), make_batch(3, seed=3)
+def test_losses_are_those_of_the_slow_loop(make_faster_rcnn, make_batch):
+    model, batch = make_faster_rcnn(rpn={"foreground_iou": 0.4}).train(), make_batch(3, seed=3)
     batch.targets[0].weights = torch.tensor([2.0, 0.5, 3.0])
     raw = model(batch)
     assignment = model.assign(raw, batch)
@@ -194,54 +109,8 @@ def test_losses_are_those_of_the_slow_loop(make_small, make_batch):
         assert found[name].item() == pytest.approx(value, rel=1e-4)
 
 
-def test_background_in_an_ignore_region_is_not_drawn(make_small, make_batch):
-    model, batch = make_small(rpn={"samples": 10_000}, roi={"samples": 500}).train(), make_batch(1)
-    target = batch.targets[0]
-    region = torch.tensor([[0.0, 0.0, 64.0, 40.0]])
-    batch.targets[0] = Boxes2D(
-        torch.cat([target.boxes_xyxy, region]),
-        torch.cat([target.labels, torch.zeros(1, dtype=torch.int64)]),
-        torch.tensor([False, False, False, True]),
-    )
-    raw = model(batch)
-    anchors = model.assign(raw, batch).anchors
-    centre = (raw.priors_xyxy[:, :2] + raw.priors_xyxy[:, 2:]) / 2
-    inside = centre[:, 1] <= 40
-    background = anchors.labels[0] == 1
-    assert not anchors.weights[0, inside & background].any()
-    assert anchors.weights[0, ~inside & background].any()
-    middle = raw.rois_xyxy[0, :, 1::2].mean(1)
-    drawn_background = raw.roi_used[0] & (raw.sampled.labels[0] == 2)
-    assert drawn_background.any()
-    assert (middle[drawn_background] > 40).all()
-
-
-def test_final_boxes_are_torchvision_s(make_small, make_batch):
-    """torchvision has the background first; everything after the two linear layers is its own here."""
-    model, batch = make_small(postprocess={"score_threshold": 0.1, "nms_iou": 0.5}).eval(), make_batch(2, seed=4)
-    torch.nn.init.normal_(model.roi_head.class_out.weight, std=1.0)
-    torch.nn.init.normal_(model.roi_head.box_out.weight, std=1.0)
-    with torch.no_grad():
-        raw = model(batch)
-    theirs = RoIHeads(
-        None, None, None, 0.5, 0.5, 512, 0.25, None, score_thresh=0.1, nms_thresh=0.5, detections_per_img=100
-    )
-    rois = [raw.rois_xyxy[i, raw.roi_used[i]] for i in range(2)]
-    logits = torch.cat([raw.class_logits[i, raw.roi_used[i]].roll(1, dims=1) for i in range(2)])
-    deltas = torch.cat([raw.box_deltas[i, raw.roi_used[i]] for i in range(2)])
-    deltas = functional.pad(deltas.flatten(1), (4, 0))
-    expected = theirs.postprocess_detections(logits, deltas, rois, [(64, 64)] * 2)
-    boxes, scores, labels = model.config.postprocess.select(raw)
-    for i, (its_boxes, its_scores, its_labels) in enumerate(zip(*expected, strict=True)):
-        used = scores[i] > 0
-        assert used.sum() == len(its_scores) > 5
-        torch.testing.assert_close(scores[i, used], its_scores)
-        torch.testing.assert_close(boxes[i, used], its_boxes)
-        assert torch.equal(labels[i, used], its_labels - 1)
-
-
-def test_a_rigged_head_finds_its_object(make_small, make_batch):
-    model, batch = make_small().eval(), make_batch(1)
+def test_a_rigged_head_finds_its_object(make_faster_rcnn, make_batch):
+    model, batch = make_faster_rcnn().eval(), make_batch(1)
     with torch.no_grad():
         raw = model(batch)
         wanted = torch.tensor([8.0, 16.0, 40.0, 56.0])
@@ -258,8 +127,8 @@ def test_a_rigged_head_finds_its_object(make_small, make_batch):
 
 @pytest.mark.parametrize("bf16", [False, True])
 @pytest.mark.parametrize("case", ["two images", "one image", "no object"])
-def test_every_gradient_is_finite(case, bf16, make_small, make_batch):
-    model, batch = make_small().train(), make_batch(1 if case == "one image" else 2, side=128)
+def test_every_gradient_is_finite(case, bf16, make_faster_rcnn, make_batch):
+    model, batch = make_faster_rcnn().train(), make_batch(1 if case == "one image" else 2, side=128)
     if case == "no object":
         batch = without_objects(batch)
     with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
@@ -272,17 +141,8 @@ def test_every_gradient_is_finite(case, bf16, make_small, make_batch):
     assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
 
 
-def test_a_batch_of_ignore_regions_alone_has_no_rows(make_small, make_batch):
-    model, batch = make_small().train(), make_batch(1)
-    everything = torch.tensor([[-999.0, -999.0, 999.0, 999.0]])
-    batch.targets[0] = Boxes2D(everything, torch.zeros(1, dtype=torch.int64), torch.ones(1, dtype=torch.bool))
-    raw = model(batch)
-    assert not raw.roi_used.any()
-    assert total_loss(model, batch, raw) == 0
-
-
-def test_the_same_seed_gives_the_same_step_and_the_head_keeps_nothing(make_small, make_batch):
-    model, batch = make_small(rpn={"samples": 8}, roi={"samples": 8}).train(), make_batch(seed=3)
+def test_the_same_seed_gives_the_same_step_and_the_head_keeps_nothing(make_faster_rcnn, make_batch):
+    model, batch = make_faster_rcnn(rpn={"samples": 8}, roi={"samples": 8}).train(), make_batch(seed=3)
     features = model.features(batch)
 
     def head(maps, seed):
@@ -302,24 +162,24 @@ def test_the_same_seed_gives_the_same_step_and_the_head_keeps_nothing(make_small
     assert torch.equal(assigned.anchors.weights, model.assign(first, batch).anchors.weights)
 
 
-def test_the_objects_are_not_looked_at_in_evaluation(make_small, make_batch):
-    model, batch = make_small().eval(), make_batch()
+def test_the_objects_are_not_looked_at_in_evaluation(make_faster_rcnn, make_batch):
+    model, batch = make_faster_rcnn().eval(), make_batch()
     assert torch.equal(model(batch).class_logits, model(replace(batch, targets=[])).class_logits)
 
 
-def test_an_output_of_evaluation_cannot_be_assigned(make_small, make_batch):
-    model, batch = make_small().eval(), make_batch()
+def test_an_output_of_evaluation_cannot_be_assigned(make_faster_rcnn, make_batch):
+    model, batch = make_faster_rcnn().eval(), make_batch()
     with pytest.raises(ValueError, match="draws its RoIs in training mode only"):
         model.assign(model(batch), batch)
 
 
-def test_the_thresholds_of_the_anchors_are_in_order(make_small):
+def test_the_thresholds_of_the_anchors_are_in_order(make_faster_rcnn):
     with pytest.raises(ValueError, match="background_iou must not be above foreground_iou"):
-        make_small(rpn={"background_iou": 0.8})
+        make_faster_rcnn(rpn={"background_iou": 0.8})
 
 
-def test_losses_fall_and_the_scene_is_found(make_small, make_batch):
-    model, batch = make_small().train(), make_batch(seed=3)
+def test_losses_fall_and_the_scene_is_found(make_faster_rcnn, make_batch):
+    model, batch = make_faster_rcnn().train(), make_batch(seed=3)
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
     totals = []
     torch.manual_seed(0)
@@ -341,15 +201,15 @@ def test_losses_fall_and_the_scene_is_found(make_small, make_batch):
 
 
 @pytest.mark.parametrize("method", ["bckd", "ld", "kd"])
-def test_methods_for_dense_heads_refuse_it(method, make_small, make_detector):
-    kind, student, teacher = find_method(method), make_small(), make_detector("gfl")
+def test_methods_for_dense_heads_refuse_it(method, make_faster_rcnn, make_detector):
+    kind, student, teacher = find_method(method), make_faster_rcnn(), make_detector("gfl")
     with pytest.raises(IncompatibleError, match=f"The method '{method}' needs dense 2D detectors"):
         kind(kind.Config(), student=student.spec, teacher=teacher.spec)
 
 
 @pytest.mark.parametrize("method", ["fitnet", "plain"])
-def test_methods_on_features_train_it(method, make_small, make_detector, make_batch):
-    kind, student, teacher = find_method(method), make_small(), make_detector("gfl", channels=24)
+def test_methods_on_features_train_it(method, make_faster_rcnn, make_detector, make_batch):
+    kind, student, teacher = find_method(method), make_faster_rcnn(), make_detector("gfl", channels=24)
     built = kind(kind.Config(), student=student.spec, teacher=teacher.spec)
     module = Distillation(student.train(), [built], FrozenTeacher(teacher), TrainConfig(), seed=0, total_steps=2)
     losses = module.loss_terms(make_batch()).losses
@@ -358,8 +218,8 @@ def test_methods_on_features_train_it(method, make_small, make_detector, make_ba
     assert torch.stack(list(losses.values())).sum().isfinite()
 
 
-def test_it_can_teach_by_its_features(make_small, make_detector, make_batch):
-    kind, teacher, student = find_method("fitnet"), make_small(), make_detector("gfl")
+def test_it_can_teach_by_its_features(make_faster_rcnn, make_detector, make_batch):
+    kind, teacher, student = find_method("fitnet"), make_faster_rcnn(), make_detector("gfl")
     built = kind(kind.Config(), student=student.spec, teacher=teacher.spec)
     module = Distillation(student.train(), [built], FrozenTeacher(teacher), TrainConfig(), seed=0, total_steps=2)
     assert module.loss_terms(make_batch()).losses["fitnet"] > 0
