@@ -48,7 +48,8 @@ def test_every_roi_is_cut_from_the_level_of_its_size():
     corner = torch.tensor([3.0, 7.0]).expand(2, 6, 2)
     rois = torch.cat([corner, corner + sides[..., None]], dim=2)
     rois[1, 5] = 0
-    found = pool_rois(maps, rois, strides, size=7, canonical_size=224.0).unflatten(0, (2, 6))
+    pooled, row = pool_rois(maps, rois, strides, size=7, canonical_size=224.0)
+    found = pooled[row].unflatten(0, (2, 6))
     levels = [[0, 0, 1, 1, 2, 2], [2, 3, 3, 0, 1, None]]
     for image in range(2):
         for place, level in enumerate(levels[image]):
@@ -62,6 +63,7 @@ def test_every_roi_is_cut_from_the_level_of_its_size():
 
 def test_the_gradient_of_a_roi_arrives_at_its_level_alone():
     maps = [torch.randn(1, 2, 64 // stride, 64 // stride, requires_grad=True) for stride in (8, 16)]
-    pool_rois(maps, torch.tensor([[[4.0, 4.0, 30.0, 30.0]]]), (8, 16), size=2, canonical_size=224.0).sum().backward()
+    pooled, _ = pool_rois(maps, torch.tensor([[[4.0, 4.0, 30.0, 30.0]]]), (8, 16), size=2, canonical_size=224.0)
+    pooled.sum().backward()
     assert maps[0].grad.any()
     assert not maps[1].grad.any()

@@ -168,7 +168,7 @@ class FasterRCNN(Model[Boxes2D, TwoStageRaw2D, TwoStageAssignment2D, Detections2
     def _second_look(self, features: list[Tensor], rois_xyxy: Tensor) -> tuple[Tensor, Tensor]:
         """Return class logits (B,P,K+1) and coded boxes (B,P,K,4) of RoIs (B,P,4)."""
         settings, places = self.config.roi, rois_xyxy.shape[1]
-        pooled = pool_rois(
+        pooled, row = pool_rois(
             features[: len(self.roi_strides)],
             rois_xyxy,
             self.roi_strides,
@@ -176,7 +176,7 @@ class FasterRCNN(Model[Boxes2D, TwoStageRaw2D, TwoStageAssignment2D, Detections2
             canonical_size=settings.canonical_size,
         )
         class_logits, box_deltas = self.roi_head(pooled)
-        return class_logits.unflatten(0, (-1, places)), box_deltas.unflatten(0, (-1, places))
+        return class_logits[row].unflatten(0, (-1, places)), box_deltas[row].unflatten(0, (-1, places))
 
     def _anchor_draw(self) -> Draw:
         settings = self.config.rpn

@@ -72,7 +72,7 @@ def _level_mask(boxes: Tensor, scores: Tensor, good: Tensor, canvas_hw: tuple[in
 
 def pool_rois(
     maps: Sequence[Tensor], rois_xyxy: Tensor, strides: Sequence[int], *, size: int, canonical_size: float
-) -> Tensor:
+) -> tuple[Tensor, Tensor]:
     """Cut every RoI out of the level that suits its size, by RoIAlign with half-pixel alignment (arXiv 1703.06870).
 
     A RoI of area a belongs to the stride 16 * 2^floor(log2(sqrt(a) / canonical_size)), or to the nearest there is.
@@ -85,15 +85,18 @@ def pool_rois(
         canonical_size: Side in pixels of a square RoI that belongs to stride 16.
 
     Returns:
-        (B P,C,S,S), image after image.
+        (B P,C,S,S), level after level, and (B P,) the row there of every RoI, image after image. What is computed from
+        the rows is much smaller and cheaper to put in order.
     """
     rois = rois_xyxy.flatten(0, 1)
     image = torch.arange(rois_xyxy.shape[0], device=rois.device, dtype=rois.dtype).repeat_interleave(rois_xyxy.shape[1])
     rows = torch.cat([image[:, None], rois], dim=1)
     octave = torch.log2(area(rois).sqrt() / canonical_size + TINY).floor() + math.log2(CANONICAL_STRIDE / strides[0])
-    level = octave.clamp(0, len(maps) - 1)
-    pooled = maps[0].new_zeros(rois.shape[0], maps[0].shape[1], size, size)
-    for index, (values, stride) in enumerate(zip(maps, strides, strict=True)):
-        here = (level == index).nonzero()[:, 0]
-        pooled.index_copy_(0, here, roi_align(values, rows[here], size, 1 / stride, 0, True).to(pooled.dtype))
-    return pooled
+    levels = torch.arange(len(maps), device=rois.device)[:, None]
+    belongs = octave.clamp(0, len(maps) - 1) == levels
+    pooled = [
+        roi_align(values, rows[here.nonzero()[:, 0]], size, 1 / stride, 0, True)
+        for values, here, stride in zip(maps, belongs, strides, strict=True)
+    ]
+    count = belongs.flatten().cumsum(dim=0).view_as(belongs)  # a stable argsort, which cannot be exported
+    return torch.cat(pooled), (count * belongs).sum(dim=0) - 1
