@@ -15,6 +15,7 @@ from timing import medians, save
 from torch import nn
 from torchvision.models import detection
 from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
+from torchvision.ops import MultiScaleRoIAlign
 from torchvision.ops.feature_pyramid_network import LastLevelP6P7
 
 from limbeck.config import TrainConfig
@@ -28,16 +29,18 @@ from limbeck.training.precision import resolve_precision
 
 SIDE, NUM_CLASSES, BATCH = 320, 80, 8
 THEIRS: dict[str, Callable[..., nn.Module]] = {"retinanet": detection.RetinaNet, "fcos": detection.FCOS}
-DETECTORS = (*THEIRS, "faster_rcnn")
+ROI_SAMPLES = {"faster_rcnn": 2, "faster_rcnn_adaptive": 0}
+"""Samples along each side of a cell of a RoI in torchvision's Faster R-CNN: its own number, or by size (0) as in ours."""
+DETECTORS = (*THEIRS, *ROI_SAMPLES)
 
 
 def theirs(detector: str) -> nn.Module:
     """Return torchvision's detector with random weights, all layers trained, and our settings of the last step."""
-    return their_faster_rcnn() if detector == "faster_rcnn" else their_dense(detector)
+    return their_faster_rcnn(ROI_SAMPLES[detector]) if detector in ROI_SAMPLES else their_dense(detector)
 
 
-def their_faster_rcnn() -> nn.Module:
-    """Return torchvision's Faster R-CNN; anchors, proposals and samples are as many as ours."""
+def their_faster_rcnn(roi_samples: int) -> nn.Module:
+    """Return torchvision's Faster R-CNN with as many anchors, proposals and rows to train on as ours."""
     backbone = resnet_fpn_backbone(
         backbone_name="resnet18", weights=None, norm_layer=nn.BatchNorm2d, trainable_layers=5
     )
@@ -47,6 +50,7 @@ def their_faster_rcnn() -> nn.Module:
         min_size=SIDE,
         max_size=SIDE,
         rpn_post_nms_top_n_train=1000,
+        box_roi_pool=MultiScaleRoIAlign(["0", "1", "2", "3"], output_size=7, sampling_ratio=roi_samples),
     )
 
 
@@ -75,7 +79,8 @@ def their_dense(detector: str) -> nn.Module:
 
 def our_model(detector: str) -> Model:
     """Return our detector with random weights and its default settings."""
-    settings = model_config({"model": detector, "backbone": "resnet18"})
+    name = "faster_rcnn" if detector in ROI_SAMPLES else detector
+    settings = model_config({"model": name, "backbone": "resnet18"})
     return seeded_model(settings, tuple(f"class {k}" for k in range(NUM_CLASSES)), 0)
 
 
