@@ -30,7 +30,7 @@ from limbeck.training.precision import resolve_precision
 SIDE, NUM_CLASSES, BATCH = 320, 80, 8
 THEIRS: dict[str, Callable[..., nn.Module]] = {"retinanet": detection.RetinaNet, "fcos": detection.FCOS}
 ROI_SAMPLES = {"faster_rcnn": 2, "faster_rcnn_adaptive": 0}
-"""Samples along each side of a cell of a RoI in torchvision's Faster R-CNN: its own number, or by size (0) as in ours."""
+"""Samples along each side of a cell of a RoI in torchvision's Faster R-CNN: its own number, or by size (0) as ours."""
 DETECTORS = (*THEIRS, *ROI_SAMPLES)
 
 

@@ -27,6 +27,16 @@ SDD_STUDENT = {
     "tower_depth": 1,
     "strides": [8, 16, 32],
 }
+SDD_FTI_FDET = {
+    "model": "faster_rcnn",
+    "backbone": "asmlp_nano",
+    "neck": "mlp",
+    "channels": 16,
+    "strides": [4, 8, 16, 32, 64],
+    "rpn": {"samples": 32, "train_pre_nms": 100, "test_pre_nms": 50, "proposals": 40},
+    "roi": {"samples": 16, "pooled_size": 3, "hidden": 32},
+    "postprocess": {"score_threshold": 0.0, "pre_nms": 50},
+}
 
 
 @pytest.fixture
@@ -46,13 +56,14 @@ def terms(folder):
     return {key.removeprefix("train/") for key in lines[0] if key.startswith("train/")}
 
 
-def test_nothing_of_the_dynamic_teacher_is_shipped(run):
-    config, outcome, said = run(SDD_STUDENT, [{"name": "sdd", "frozen_backbone": 0.0}], teacher=None)
+@pytest.mark.parametrize(("design", "term"), [(SDD_STUDENT, "quality_focal"), (SDD_FTI_FDET, "roi_class")])
+def test_nothing_of_the_dynamic_teacher_is_shipped(design, term, run):
+    config, outcome, said = run(design, [{"name": "sdd", "frozen_backbone": 0.0}], teacher=None)
     assert set(outcome.evaluations) == {"control", "student"}
     assert any("dynamic teacher has" in line for line in said)
     # with one object per image there is nothing to choose for the attention, and what asks for it gets no gradient
     assert any("gradient of the method sdd" in line and "do not need them" in line for line in said)
-    assert {"sdd", "sdd_teacher_quality_focal"} <= terms(outcome.folder)
+    assert {"sdd", f"sdd_teacher_{term}"} <= terms(outcome.folder)
     checkpoint = torch.load(outcome.folder / "student" / "last.ckpt", map_location="cpu", weights_only=True)
     assert any("dynamic_teacher" in name for name in checkpoint["state_dict"])  # training goes on with it
     student = build_model(config.student, ("square",))

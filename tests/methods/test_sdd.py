@@ -38,6 +38,18 @@ def test_the_head_of_every_student_is_run_on_the_teachers_maps(head, make_detect
     assert all(torch.isfinite(term) and term.item() > 0 for term in terms.values())
 
 
+def test_both_stages_of_a_faster_rcnn_are_run_on_the_teachers_maps(make_faster_rcnn, step_of):
+    student = make_faster_rcnn()
+    stages = {"rpn_objectness", "rpn_box", "roi_class", "roi_box"}
+    terms = method(student)(step_of(student)).losses
+    assert set(terms) == {"sdd", *(f"sdd_teacher_{name}" for name in stages)}
+    assert all(torch.isfinite(term) and term.item() > 0 for term in terms.values())
+    sum(value for name, value in terms.items() if name != "sdd").backward()
+    assert all(p.grad is None for p in student.trunk.parameters())
+    assert student.rpn.cls_logits.weight.grad.any()
+    assert student.roi_head.class_out.weight.grad.any()
+
+
 def test_what_trains_what(make_detector, step_of):
     student = make_detector()
     sdd = method(student)

@@ -35,6 +35,13 @@ def test_both_stages_have_the_parameters_of_the_release(num_classes, expected):
     assert sum(p.numel() for p in model.rpn.parameters()) == 37_903
 
 
+@pytest.mark.parametrize(("num_classes", "expected"), [(2, 13_474_778), (80, 13_874_528)])
+def test_the_student_of_sdd_fti_fdet_has_the_parameters_of_the_release(num_classes, expected):
+    settings = {"model": "faster_rcnn", "backbone": "asmlp_nano", "neck": "mlp", "channels": 64}
+    model = build_model(model_config(settings), tuple(f"class {k}" for k in range(num_classes)))
+    assert sum(p.numel() for p in model.parameters()) == expected
+
+
 def test_three_anchors_per_cell_of_eight_strides(make_faster_rcnn, make_batch):
     raw = make_faster_rcnn().eval()(make_batch())
     assert raw.level_sizes == (768, 192, 48, 12, 3)
@@ -200,7 +207,7 @@ def test_losses_fall_and_the_scene_is_found(make_faster_rcnn, make_batch):
     assert (scores[1] > 0.5).sum() == 0
 
 
-@pytest.mark.parametrize("method", ["bckd", "ld", "kd"])
+@pytest.mark.parametrize("method", ["bckd", "hsd", "ld", "kd"])
 def test_methods_for_dense_heads_refuse_it(method, make_faster_rcnn, make_detector):
     kind, student, teacher = find_method(method), make_faster_rcnn(), make_detector("gfl")
     with pytest.raises(IncompatibleError, match=f"The method '{method}' needs dense 2D detectors"):

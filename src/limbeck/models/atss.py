@@ -58,7 +58,7 @@ class ATSS(Model[Boxes2D, DenseRaw2D, DenseAssignment2D, Detections2D]):
             centerness=True,
         )
         priors = PriorGrid(config.strides, scales=(config.prior_scale,))
-        self.spec = self.trunk.spec(classes, priors, config.reg_max)
+        self.spec = self.trunk.dense_spec(classes, priors, config.reg_max)
 
     def features(self, batch: Batch[Boxes2D]) -> list[Tensor]:
         """Return the pyramid, (B,C,H_l,W_l) per level."""

@@ -12,7 +12,7 @@ from torchvision.models.detection._utils import Matcher
 from torchvision.models.detection.rpn import RPNHead
 
 from limbeck.core.dense2d import Postprocess, PyramidConfig
-from limbeck.core.model import Model, ModelSpec
+from limbeck.core.model import Model
 from limbeck.core.outputs import Detections2D
 from limbeck.core.parallel import mean_over_processes
 from limbeck.core.samples import Batch, Boxes2D
@@ -24,7 +24,6 @@ from limbeck.core.two_stage2d import (
     sample_anchors,
     sample_rois,
 )
-from limbeck.nn.backbones import IMAGENET_MEAN, IMAGENET_STD
 from limbeck.nn.pyramid_net import COARSEST_BACKBONE_STRIDE, PyramidNet
 from limbeck.nn.roi_head import RoiHead
 from limbeck.ops.boxes2d import decode_deltas, encode_deltas
@@ -97,15 +96,7 @@ class FasterRCNN(Model[Boxes2D, TwoStageRaw2D, TwoStageAssignment2D, Detections2
         self.trunk = PyramidNet(config)
         self.rpn = RPNHead(config.channels, self.grid.per_cell)
         self.roi_head = RoiHead(config.channels * config.roi.pooled_size**2, config.roi.hidden, len(classes))
-        self.spec = ModelSpec(
-            task="detection2d",
-            classes=classes,
-            inputs=("image",),
-            channels=(config.channels,) * len(config.strides),
-            strides=config.strides,
-            mean=IMAGENET_MEAN,
-            std=IMAGENET_STD,
-        )
+        self.spec = self.trunk.spec(classes)
 
     def features(self, batch: Batch[Boxes2D]) -> list[Tensor]:
         """Return the pyramid, (B,C,H_l,W_l) per level."""

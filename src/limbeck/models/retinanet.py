@@ -56,7 +56,7 @@ class RetinaNet(Model[Boxes2D, DenseRaw2D, DenseAssignment2D, Detections2D]):
             depthwise=config.depthwise,
             towers=config.towers,
         )
-        self.spec = self.trunk.spec(classes, grid, config.reg_max)
+        self.spec = self.trunk.dense_spec(classes, grid, config.reg_max)
 
     def features(self, batch: Batch[Boxes2D]) -> list[Tensor]:
         """Return the pyramid, (B,C,H_l,W_l) per level."""

@@ -50,7 +50,7 @@ class DistributionDetector(Model[Boxes2D, DenseRaw2D, DenseAssignment2D, Detecti
             level_scales=len(config.strides),
         )
         priors = PriorGrid(config.strides, scales=(config.prior_scale,))
-        self.spec = self.trunk.spec(classes, priors, config.reg_max)
+        self.spec = self.trunk.dense_spec(classes, priors, config.reg_max)
 
     def features(self, batch: Batch[Boxes2D]) -> list[Tensor]:
         """Return the pyramid, (B,C,H_l,W_l) per level."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from torch import Tensor, nn
 
 from limbeck.core.dense2d import PyramidConfig
-from limbeck.core.model import DenseSpec2D
+from limbeck.core.model import DenseSpec2D, ModelSpec
 from limbeck.nn.backbones import IMAGENET_MEAN, IMAGENET_STD, Backbone, Normalise
 from limbeck.nn.necks import FPN, HKN, MlpFPN
 from limbeck.ops.pyramid import PriorGrid
@@ -37,20 +38,25 @@ class PyramidNet(nn.Module):
         levels: list[Tensor] = self.neck(self.backbone(self.normalise(images)))
         return levels
 
-    def spec(self, classes: tuple[str, ...], priors: PriorGrid, reg_max: int | None) -> DenseSpec2D:
+    def spec(self, classes: tuple[str, ...]) -> ModelSpec:
         """Return the spec of a detector on this trunk."""
-        return DenseSpec2D(
-            task="detection2d",
-            classes=classes,
-            inputs=("image",),
-            channels=(self.config.channels,) * len(self.config.strides),
-            strides=self.config.strides,
-            mean=IMAGENET_MEAN,
-            std=IMAGENET_STD,
-            priors=priors,
-            reg_max=reg_max,
-            backbone=BACKBONE_PATH,
-        )
+        return ModelSpec(**self._spec(classes))
+
+    def dense_spec(self, classes: tuple[str, ...], priors: PriorGrid, reg_max: int | None) -> DenseSpec2D:
+        """Return the spec of a dense detector on this trunk."""
+        return DenseSpec2D(**self._spec(classes), priors=priors, reg_max=reg_max)
+
+    def _spec(self, classes: tuple[str, ...]) -> dict[str, Any]:
+        return {
+            "task": "detection2d",
+            "classes": classes,
+            "inputs": ("image",),
+            "channels": (self.config.channels,) * len(self.config.strides),
+            "strides": self.config.strides,
+            "mean": IMAGENET_MEAN,
+            "std": IMAGENET_STD,
+            "backbone": BACKBONE_PATH,
+        }
 
 
 def _neck(config: PyramidConfig, in_channels: Sequence[int], extra_levels: int) -> nn.Module:
