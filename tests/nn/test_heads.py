@@ -75,10 +75,19 @@ def test_thin_heads_have_fewer_groups(channels, groups):
     assert [m.num_groups for m in thin.modules() if isinstance(m, nn.GroupNorm)] == [groups, groups]
 
 
+@pytest.mark.parametrize("towers", ["plain", "hkh"])
+def test_a_single_cell_of_a_single_image_is_answered_as_in_a_batch(towers):
+    batch = levels(4, 1)
+    heads = head(towers=towers)
+    together, alone = heads(batch), heads([level[:1] for level in batch])
+    for both, one in zip(together.classes + together.boxes, alone.classes + alone.boxes, strict=True):
+        torch.testing.assert_close(both[:1], one)
+
+
 def test_knowledge_towers_are_depthwise_and_start_by_kaimings_rule():
     knowing = head(towers="hkh", level_scales=2)
-    kinds = [type(m).__name__ for m in knowing.class_tower]
-    assert kinds == ["Conv2d", "GroupNorm", "ReLU"] * 4
+    kinds = [nn.Conv2d, nn.GroupNorm, nn.ReLU] * 4
+    assert all(isinstance(m, kind) for m, kind in zip(knowing.class_tower, kinds, strict=True))
     depthwise, pointwise = knowing.class_tower[0], knowing.class_tower[3]
     assert (depthwise.groups, depthwise.kernel_size, depthwise.bias) == (16, (5, 5), None)
     assert abs(pointwise.weight.std().item() / (2 / 16) ** 0.5 - 1) < 0.2

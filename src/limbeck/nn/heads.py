@@ -31,12 +31,26 @@ class HeadMaps(NamedTuple):
     centerness: list[Tensor] | None
 
 
+class _GroupNorm(nn.GroupNorm):
+    """32 groups, fewer on thin heads. A group of a single number becomes its bias, in a batch of one image too.
+
+    PyTorch's module computes the same for two images and raises for one.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(math.gcd(32, channels), channels)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Return the maps (B,channels,H,W) with every group of channels of an image standardised."""
+        return torch.group_norm(maps, self.num_groups, self.weight, self.bias, self.eps)
+
+
 def _tower(channels: int, depth: int, *, norm: Norm, depthwise: bool) -> nn.Sequential:
     layers: list[nn.Module] = []
     for _ in range(depth):
         layers.append(conv3x3(channels, channels, depthwise=depthwise))
         if norm == "group":
-            layers.append(nn.GroupNorm(math.gcd(32, channels), channels))
+            layers.append(_GroupNorm(channels))
         layers.append(nn.ReLU(inplace=True))
     return nn.Sequential(*layers)
 
@@ -49,7 +63,7 @@ def _hkh_tower(channels: int, depth: int) -> nn.Sequential:
             nn.Conv2d(channels, channels, 5, padding=2, groups=channels, bias=False),
             nn.Conv2d(channels, channels, 1, bias=False),
         ):
-            layers += [conv, nn.GroupNorm(math.gcd(32, channels), channels), nn.ReLU(inplace=True)]
+            layers += [conv, _GroupNorm(channels), nn.ReLU(inplace=True)]
     return nn.Sequential(*layers)
 
 
