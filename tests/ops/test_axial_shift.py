@@ -3,7 +3,7 @@ import torch
 
 from limbeck.ops.axial_shift import COLUMNS, ROWS, _padded, axial_shift
 
-SIZES = [(10, 5, 6, 7), (12, 5, 6, 7), (13, 5, 2, 1), (7, 3, 4, 4), (3, 5, 4, 4), (4, 1, 3, 3)]
+SIZES = [(10, 5, 6, 7), (12, 5, 6, 7), (13, 5, 2, 1), (7, 3, 4, 4), (3, 5, 4, 4), (4, 1, 3, 3), (25, 5, 3, 4)]
 
 
 def slow(maps, shift, axis):
@@ -32,3 +32,5 @@ def test_any_memory_format_and_bfloat16():
     last = maps.to(memory_format=torch.channels_last)
     assert torch.equal(axial_shift(maps, 5, ROWS), axial_shift(last, 5, ROWS))
     assert axial_shift(last, 5, COLUMNS).is_contiguous()
+    some = torch.cat([maps, maps])[1:3]
+    assert torch.equal(axial_shift(some, 5, ROWS)[1], axial_shift(maps, 5, ROWS)[0])

@@ -40,10 +40,10 @@ def _chunks(channels: int, shift: int) -> Iterator[tuple[int, int, int]]:
         yield start, min(size, channels - start), k - shift // 2
 
 
-def _padded(maps: Tensor, shift: int, axis: int) -> Tensor:
+def _padded(maps: Tensor, shift: int, axis: int, sign: int = 1) -> Tensor:
     moved = []
-    for start, size, distance in _chunks(maps.shape[1], shift):
-        chunk = maps.narrow(1, start, size)
+    for start, size, steps in _chunks(maps.shape[1], shift):
+        chunk, distance = maps.narrow(1, start, size), sign * steps
         outside = abs(distance) >= maps.shape[axis]
         padding = (distance, -distance) if axis == COLUMNS else (0, 0, distance, -distance)
         moved.append(torch.zeros_like(chunk) if outside else functional.pad(chunk, padding))
@@ -51,16 +51,34 @@ def _padded(maps: Tensor, shift: int, axis: int) -> Tensor:
 
 
 def _moved(maps: Tensor, shift: int, axis: int, sign: int) -> Tensor:
-    """Return every chunk moved by its distance times ``sign``: one pass over the memory, without a padded copy."""
+    """Return every chunk moved by its distance times ``sign``: one pass over the memory, without a padded copy.
+
+    A chunk is moved as one piece of memory, so that cells leave their map and come out in the next one; there they are
+    set to 0. All chunks but the first and the last are one copy: from one to the next the distance grows by a step.
+    """
+    lead, length = shift // 2, maps.shape[axis]
+    if length <= lead:  # a chunk would reach beyond its neighbours
+        return _padded(maps, shift, axis, sign)
     source = maps.contiguous()
-    target, length = torch.empty_like(source), source.shape[axis]
-    for start, size, distance in _chunks(source.shape[1], shift):
-        into, chunk, far = target.narrow(1, start, size), source.narrow(1, start, size), sign * distance
-        kept = max(length - abs(far), 0)
-        first, second = (length - kept, 0) if far > 0 else (0, length - kept)
-        into.narrow(axis, first, kept).copy_(chunk.narrow(axis, second, kept))
-        if far:
-            into.narrow(axis, 0 if far > 0 else kept, length - kept).zero_()
+    target, base = torch.empty_like(source), source.storage_offset()
+    images, channels, rows, columns = source.shape
+    plane, step = rows * columns, sign * (columns if axis == ROWS else 1)
+    chunks = list(_chunks(channels, shift))
+    for start, size, distance in {chunks[0], chunks[-1]}:
+        begin, offset = start * plane, distance * step
+        shape, strides = (images, size * plane - abs(offset)), (channels * plane, 1)
+        moved = source.as_strided(shape, strides, base + begin + max(-offset, 0))
+        target.as_strided(shape, strides, begin + max(offset, 0)).copy_(moved)
+    size = chunks[0][1]
+    if len(chunks) > 2:
+        numbers = size * plane
+        between = (images, len(chunks) - 2, numbers)
+        moved = source.as_strided(between, (channels * plane, numbers - step, 1), base + numbers + (lead - 1) * step)
+        target.as_strided(between, (channels * plane, numbers, 1), numbers).copy_(moved)
+    for cell in range(lead):
+        last, first = (-1 - cell, cell) if sign > 0 else (cell, -1 - cell)
+        target[:, : (lead - cell) * size].select(axis, last).zero_()
+        target[:, (lead + 1 + cell) * size :].select(axis, first).zero_()
     return target
 
 
