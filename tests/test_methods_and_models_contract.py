@@ -3,14 +3,17 @@
 import importlib.util
 import inspect
 import itertools
+import re
 import shutil
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 import yaml
+from pydantic import BaseModel
 
 from limbeck.core.method import Method, MethodConfig
 from limbeck.core.model import Model, ModelConfig
@@ -19,6 +22,8 @@ from limbeck.lookup import find_method, find_model, names
 CONTRACTS = {"methods": (Method, MethodConfig), "models": (Model, ModelConfig)}
 NAME_KEYS = {"methods": "name", "models": "model"}
 FINDERS = {"methods": find_method, "models": find_model}
+SETTING_TABLE = re.compile(r"^\| setting.*?(?:\n\n|\Z)", re.MULTILINE | re.DOTALL)
+SETTING_ROW = re.compile(r"^\| `(\w+)` \| ([^|]+) \|", re.MULTILINE)
 _counter = itertools.count()
 
 
@@ -85,6 +90,32 @@ def _settings_problems(page: Path, room: str, name: str, config: type[Any]) -> I
         yield f"{room}/{name}.py: the setting '{key}' must be '{name}' by default"
     text = page.read_text(encoding="utf-8") if page.is_file() else ""
     yield from (f"{room}/{name}.py: docs/{room}/{name}.md does not name `{f}`" for f in fields if f"`{f}`" not in text)
+    for setting, said in (row for table in SETTING_TABLE.findall(text) for row in SETTING_ROW.findall(table)):
+        defaults = list(_defaults(config, setting))
+        if defaults and not any(_same(_value(said), default) for default in defaults):
+            where = f"{room}/{name}.py: docs/{room}/{name}.md"
+            yield f"{where} says {said} where the default of `{setting}` is {defaults[0]}"
+
+
+def _defaults(config: type[BaseModel], setting: str) -> Iterator[Any]:
+    """The defaults of all settings of a name, of a config and of the sections in it; sections themselves have none."""
+    for name, field in config.model_fields.items():
+        if isinstance(field.default, BaseModel):
+            yield from _defaults(type(field.default), setting)
+        elif name == setting:
+            yield field.get_default(call_default_factory=True)
+
+
+def _value(said: str) -> Any:
+    """What a page's cell says: a number, a fraction, a list, a word, or nothing for a setting without default."""
+    text = said.split(";")[0].strip().strip("`")
+    return float(Fraction(text)) if re.fullmatch(r"\d+/\d+", text) else yaml.safe_load(text)
+
+
+def _same(said: Any, default: Any) -> bool:
+    if isinstance(default, tuple):
+        default = list(default)
+    return bool(said == default)
 
 
 @pytest.fixture
@@ -160,3 +191,17 @@ def test_a_wrong_name_is_found(checkout):
 def test_a_setting_that_the_page_leaves_out_is_found(checkout):
     replace_in(checkout / "docs/methods/bckd.md", "`alpha_loc`", "alpha")
     assert "methods/bckd.py: docs/methods/bckd.md does not name `alpha_loc`" in problems(checkout)
+
+
+@pytest.mark.parametrize(
+    ("page", "row", "wrong", "said"),
+    [
+        ("methods/sdd", "| `temperature` | 15.0 |", "| `temperature` | 10.0 |", "10.0 where the default"),
+        ("methods/sdd", "| `adapter_only` | 1/6 |", "| `adapter_only` | 1/9 |", "1/9 where the default"),
+        ("models/gfl", "| `neck` | `fpn` |", "| `neck` | `hkn` |", "`hkn` where the default of `neck` is fpn"),
+        ("models/faster_rcnn", "| `proposals` | 1000 |", "| `proposals` | 999 |", "999 where the default"),
+    ],
+)
+def test_another_default_on_a_page_is_found(page, row, wrong, said, checkout):
+    replace_in(checkout / f"docs/{page}.md", row, wrong)
+    assert [said in problem for problem in problems(checkout)] == [True]
