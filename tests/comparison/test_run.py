@@ -319,6 +319,9 @@ def test_the_numbers_of_a_student_are_to_its_own_control(copied, finished_compar
     differences = [a - b for a, b in zip(values["ld@thin"], values["control@thin"], strict=True)]
     assert values["control@thin"] != values["control"]
     assert rows["ld@thin"].gains["AP"].over_seeds.values == pytest.approx(differences)
+    students = [a - b for a, b in zip(values["control@thin"], values["control"], strict=True)]
+    assert rows["control@thin"].over_first["AP"].over_seeds.values == pytest.approx(students)
+    assert [name for name, row in rows.items() if row.over_first] == ["control@thin"]
     content = json.loads((outcome.folder / "comparison.json").read_text())
     held_against = {row["name"]: row["control"] for row in content["rows"]}
     assert held_against == {

@@ -72,7 +72,8 @@ def with_students(outcome: ComparisonOutcome, **students: dict[str, Any]) -> Com
     rows = list(outcome.rows)
     settings, models = dict(outcome.students), dict(outcome.models)
     for name, changed in students.items():
-        for added in (row(f"control@{name}", [0.2, 0.2]), row(f"ld@{name}", [0.25, 0.25], [0.2, 0.2], 0.2)):
+        control = replace(row(f"control@{name}", [0.2, 0.2]), over_first=row("", [0.2, 0.2], [0.3, 0.34]).gains)
+        for added in (control, row(f"ld@{name}", [0.25, 0.25], [0.2, 0.2], 0.2)):
             rows.append(added)
             settings[added.name] = STUDENT | changed
             models[added.name] = [evaluation("student", value) for value in added.scores["AP"].values]
@@ -155,12 +156,12 @@ def test_the_picture_does_without_a_teacher_and_with_one_seed(outcome: Compariso
 def test_it_is_said_in_what_a_student_differs_and_what_its_rows_are_held_against(outcome: ComparisonOutcome) -> None:
     thin, near = {"channels": 8}, {"postprocess": {"nms_iou": 0.5}}
     several = with_students(outcome, thin=thin, near=near, same={}, other={"model": "atss", "backbone": "resnet34"})
-    lines = notes(several)
+    lines, gain = notes(several), "AP -0.120 [-0.140, -0.090] over the first control"
     assert lines[1:5] == [
-        "control@thin: channels 8 instead of 32.",
-        "control@near: postprocess nms_iou 0.5 instead of nms_iou 0.6.",
-        "control@same: the same student.",
-        "control@other: another student, atss with resnet34.",
+        f"control@thin: channels 8 instead of 32; {gain}.",
+        f"control@near: postprocess nms_iou 0.5 instead of nms_iou 0.6; {gain}.",
+        f"control@same: the same student; {gain}.",
+        f"control@other: another student, atss with resnet34; {gain}.",
     ]
     assert "to the control of the same seed and student" in " ".join(lines)
     assert "to the control of the same seed, mean" in " ".join(notes(outcome))
@@ -170,9 +171,11 @@ def test_it_is_said_in_what_a_student_differs_and_what_its_rows_are_held_against
     assert rows[4]["student"]["channels"] == 8
 
 
-def test_controls_alone_are_not_said_to_be_held_against_anything(outcome: ComparisonOutcome) -> None:
+def test_controls_alone_are_held_against_the_first(outcome: ComparisonOutcome) -> None:
     alone = controls_only(outcome)
-    assert notes(alone)[1:] == ["control@thin: channels 8 instead of 32."]
+    assert notes(alone)[1].endswith("instead of 32; AP -0.120 [-0.140, -0.090] over the first control.")
+    assert notes(alone)[2].startswith("Differences are those of the same seed, mean over the seeds; in brackets")
+    assert "AP - control" not in " ".join(notes(alone))
     canvas = draw(alone.rows, None)
     assert len(canvas.axes) == 1
     assert words(canvas) == ["0.320", "0.200"]

@@ -199,13 +199,15 @@ class Comparison:
         teacher, teacher_matches = self._read(TEACHER) if self._has_teacher else (None, None)
         matches = {row: [found for _, found in models] for row, models in read.items()}
         rows: list[Row] = []
-        for control in dict.fromkeys(row.control for row in self.rows.values()):
+        first, *_ = controls = list(dict.fromkeys(row.control for row in self.rows.values()))
+        for control in controls:
             rows += compare_rows(
                 {name: matches[name] for name, row in self.rows.items() if row.control == control},
                 teacher_matches,
                 self.task.main_metric,
                 samples=self.config.run.bootstrap_samples,
                 seed=self.config.run.seed,
+                first=() if control == first else matches[first],
             )
         outcome = ComparisonOutcome(
             folder=self.folder.path,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from statistics import fmean, stdev
 
 from limbeck.metrics.bootstrap import (
@@ -64,18 +64,26 @@ class Row:
         gains: The same over the control; empty for the control.
         gap_closed: Share of the way from the control to the teacher, from the means over the seeds; None for the
             control, without a teacher, and where the teacher is not better than the control.
+        over_first: Of the control of a further student, AP and AP50 over the control of the first one; else empty.
     """
 
     name: str
     scores: dict[str, OverSeeds]
     gains: dict[str, Gain]
     gap_closed: float | None
+    over_first: dict[str, Gain] = field(default_factory=dict)
 
 
 def compare_rows(
-    models: Mapping[str, Sequence[Matches]], teacher: Matches | None, metric: str, *, samples: int, seed: int
+    models: Mapping[str, Sequence[Matches]],
+    teacher: Matches | None,
+    metric: str,
+    *,
+    samples: int,
+    seed: int,
+    first: Sequence[Matches] = (),
 ) -> list[Row]:
-    """Compare rows with the control.
+    """Compare rows with the control, and the control with that of another student.
 
     Args:
         models: The models of each row in the order of the seeds; the first row is the control.
@@ -83,6 +91,7 @@ def compare_rows(
         metric: The metric that the gap is measured in.
         samples: Resamples of the bootstrap.
         seed: Seed of the bootstrap.
+        first: The control of the first student, where these rows are those of a further one.
 
     Raises:
         ValueError: The models were not matched on the same truth, or a row has another number of seeds.
@@ -90,7 +99,10 @@ def compare_rows(
     resampled = {name: [resample(matches, samples, seed) for matches in row] for name, row in models.items()}
     control = next(iter(resampled.values()))
     goal = average_precision(teacher)[metric] if teacher is not None else None
-    return [_row(name, row, control, goal, metric) for name, row in resampled.items()]
+    rows = [_row(name, row, control, goal, metric) for name, row in resampled.items()]
+    if first:
+        rows[0] = replace(rows[0], over_first=_gains(control, [resample(matches, samples, seed) for matches in first]))
+    return rows
 
 
 def _row(name: str, row: Sequence[Resampled], control: Sequence[Resampled], goal: float | None, metric: str) -> Row:

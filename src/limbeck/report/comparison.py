@@ -104,15 +104,21 @@ def notes(outcome: ComparisonOutcome) -> list[str]:
     spread = "mean and standard deviation over the seeds" if several else "of one seed"
     groups = by_student(outcome.rows)
     lines = [f"{outcome.val_images} validation images; seeds {', '.join(map(str, outcome.seeds))}. Scores: {spread}."]
-    lines += [f"{group[0].name}: {_unlike_the_first(outcome, group[0].name)}." for group in groups[1:]]
-    if len(groups) == len(outcome.rows):  # controls only
-        return lines
+    lines += [
+        f"{control.name}: {_unlike_the_first(outcome, control.name)}; AP {difference(control.over_first[METRIC])} over "
+        f"the first control."
+        for control, *_ in groups[1:]
+    ]
     same = "seed and student" if len(groups) > 1 else "seed"
+    held_against = f"AP - control: to the control of the same {same}"
+    if len(groups) == len(outcome.rows):
+        held_against = "Differences are those of the same seed"  # of controls
+    mean = ", mean over the seeds" if several else ""
     scatter = "look at how the seeds scatter" if several else "give more seeds"
     return [
         *lines,
-        f"AP - control: to the control of the same {same}{', mean over the seeds' if several else ''}; in brackets "
-        f"the 95 % interval of a paired bootstrap over the validation images ({outcome.samples} resamples).",
+        f"{held_against}{mean}; in brackets the 95 % interval of a paired bootstrap over the validation images "
+        f"({outcome.samples} resamples).",
         f"The interval covers the choice of images, not the luck of a training: for that, {scatter}.",
     ]
 
