@@ -122,7 +122,8 @@ def make_faster_rcnn():
 def make_run():
     """Return a function that writes a tiny data set and its run file: ``make_run(folder, epochs=..., ...)``.
 
-    The images show one bright square on dark noise, which the teacher learns well enough to teach.
+    The images show one bright square on dark noise, which the teacher learns well enough to teach. With
+    ``test_images`` there is a test part, whose last image shows nothing.
     """
     import json
 
@@ -149,7 +150,7 @@ def make_run():
         (folder / f"{part}.json").write_text(json.dumps(content))
         return {"images": str(folder / "images"), "annotations": str(folder / f"{part}.json")}
 
-    def make(folder: Path, *, train_images: int = 8, **changes) -> Path:
+    def make(folder: Path, *, train_images: int = 8, test_images: int = 0, **changes) -> Path:
         (folder / "images").mkdir(parents=True)
         settings = {
             "name": "tiny",
@@ -174,6 +175,12 @@ def make_run():
             },
             "bootstrap_samples": 100,
         }
+        if test_images:
+            settings["data"]["test"] = write_part(folder, "test", test_images)
+            annotations = folder / "test.json"
+            content = json.loads(annotations.read_text())
+            del content["annotations"][-1]
+            annotations.write_text(json.dumps(content))
         path = folder / "run.yaml"
         path.write_text(yaml.safe_dump(settings | changes, sort_keys=False))
         return path

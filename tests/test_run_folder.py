@@ -3,6 +3,7 @@ import subprocess
 import sys
 
 import pytest
+import yaml
 
 from limbeck.config import load_config
 from limbeck.data.config import DataConfig
@@ -181,3 +182,45 @@ def test_a_difference_is_named_by_its_key():
     assert difference("a: 1\nb: 2", "b: 2") == "there a is 1, now it is None"
     assert difference("a: 1\nb: 2", "b: 2", free=("a",)) is None
     assert difference("", "a: 1") == "the settings there are broken"
+
+
+@pytest.fixture
+def with_test(make_run, tmp_path):
+    """The same run with a test part."""
+    return load_config(make_run(tmp_path / "tested", test_images=3))
+
+
+def test_a_test_part_is_written_down(with_test):
+    data = json.loads((opened(with_test).path / "run.json").read_text())["data"]
+    assert data["test_images"] == 3
+    assert data["sha256"][str(with_test.data.test.annotations)] == sha256_of(with_test.data.test.annotations)
+
+
+def test_a_run_folder_from_before_there_were_test_parts_goes_on(config):
+    folder = opened(config)
+    (folder.path / "teacher").mkdir()
+    settings = yaml.safe_load((folder.path / "config.yaml").read_text())
+    del settings["data"]["test"]
+    (folder.path / "config.yaml").write_text(yaml.safe_dump(settings))
+    record = json.loads((folder.path / "run.json").read_text())
+    del record["data"]["test_images"]
+    (folder.path / "run.json").write_text(json.dumps(record))
+    opened(config)
+
+
+def described_again(folder, config):
+    """Open the folder as a comparison does, whose run may change."""
+    folder = RunFolder(folder.path, {"run": config.model_dump(mode="json")}, free=("run",))
+    folder.describe(config, Detection2DTask.load(config.data))
+    return json.loads((folder.path / "run.json").read_text())["data"]
+
+
+def test_a_test_part_may_come_later_and_its_labels_stay(with_test, tmp_path):
+    without = with_test.model_copy(update={"data": with_test.data.model_copy(update={"test": None})})
+    folder = RunFolder(tmp_path / "compared", {"run": {}}, free=("run",))
+    assert described_again(folder, without)["test_images"] is None
+    assert described_again(folder, with_test)["test_images"] == 3
+    path = with_test.data.test.annotations
+    path.write_text(path.read_text() + "\n")
+    with pytest.raises(RunFolderError, match=r"began with other annotations; \S+test\.json has changed"):
+        described_again(folder, with_test)

@@ -106,3 +106,23 @@ def test_all_missing_files_are_named(data):
     with pytest.raises(DataError, match="no such file") as caught:
         Detection2DTask.load(data)
     assert len(caught.value.problems) == 2
+
+
+def test_the_task_on_the_test_part_is_measured_there(make_run, tmp_path):
+    data = load_config(make_run(tmp_path / "more", test_images=5)).data
+    task = Detection2DTask.load(data)
+    on_test = task.on_test
+    assert (
+        [record.id for record in on_test.val.records] == [record.id for record in task.test.records] == list(range(5))
+    )
+    assert len(on_test.truth.boxes) == 4
+    assert on_test.evaluate(on_test.results(*perfect(on_test))).metrics["AP"] == pytest.approx(1)
+    assert on_test.train == task.train
+    assert on_test.on_test is None
+    images = {batch.frames[0].path for batch in task.train_loader(1, seed=0, workers=0)}
+    assert not images & {record.path for record in task.test.records}
+
+
+def test_without_a_test_part_there_is_no_task_on_it(task):
+    assert task.test is None
+    assert task.on_test is None

@@ -20,7 +20,8 @@ import yaml
 from filelock import FileLock, Timeout
 
 from limbeck.config import RunConfig
-from limbeck.data.readers import hash_annotations
+from limbeck.data.config import DataConfig
+from limbeck.data.readers import annotation_paths, hash_annotations
 from limbeck.errors import RunFolderError
 from limbeck.files import write_json, write_text
 from limbeck.run_file import write_settings
@@ -96,10 +97,11 @@ class RunFolder:
     def describe(self, config: RunConfig, task: Detection2DTask) -> None:
         """Write down the settings, and in run.json what the run is made with; the first description stays.
 
+        A test part may come later, as no training depends on it.
+
         Raises:
             RunFolderError: The annotations are not those that the run began with, or another process uses the folder.
         """
-        hashes = hash_annotations(config.data)
         described = {
             "name": self.path.name,
             "task": config.task,
@@ -109,21 +111,13 @@ class RunFolder:
             "git": _git_commit(),
             "seed": config.seed,
             "hardware": hardware(),
-            "data": {
-                "train_images": len(task.train.records),
-                "val_images": len(task.val.records),
-                "classes": list(task.classes),
-                "size": list(config.data.size),
-                "resize": config.data.resize,
-                "val_annotations": str(config.data.val.annotations or config.data.val.images),
-                "val_images_dir": str(config.data.val.images.resolve()),
-                "sha256": hashes,
-                "skipped": list(task.skipped),
-            },
+            "data": _data_facts(config.data, task),
             "steps": {},
         }
+        hashes = hash_annotations(config.data)
         before = self._record.get("data", {}).get("sha256", hashes)
-        changed = [path for path in hashes if before.get(path) != hashes[path]]
+        later = {str(path) for path in annotation_paths(config.data, "test")} - set(before)
+        changed = [path for path in hashes if path not in later and before.get(path) != hashes[path]]
         if changed:
             raise RunFolderError(
                 f"The run in {self.path} began with other annotations; {changed[0]} has changed.", hint=START_AGAIN
@@ -132,6 +126,8 @@ class RunFolder:
             if FIRST_PROCESS:
                 self._keep_others_out()
             self._record = described | self._record
+            tested = None if task.test is None else len(task.test.records)
+            self._record["data"] |= {"test_images": tested, "sha256": hashes | before}
             self._save()
             if FIRST_PROCESS:
                 write_text(self._settings_path, self._settings)
@@ -171,6 +167,20 @@ class RunFolder:
     def _save(self) -> None:
         if FIRST_PROCESS:
             write_json(self._record_path, self._record)
+
+
+def _data_facts(data: DataConfig, task: Detection2DTask) -> dict[str, Any]:
+    """Describe the parts that every run has."""
+    return {
+        "train_images": len(task.train.records),
+        "val_images": len(task.val.records),
+        "classes": list(task.classes),
+        "size": list(data.size),
+        "resize": data.resize,
+        "val_annotations": str(data.val.annotations or data.val.images),
+        "val_images_dir": str(data.val.images.resolve()),
+        "skipped": list(task.skipped),
+    }
 
 
 def hardware() -> dict[str, Any]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import torch
 
@@ -11,7 +12,7 @@ from limbeck.core.outputs import Detections2D
 from limbeck.core.samples import Batch, Boxes2D, Frame
 from limbeck.data.config import DataConfig
 from limbeck.data.detection2d import DetectionViews, Sample, collate
-from limbeck.data.readers import read_train_and_val
+from limbeck.data.readers import read_all_parts
 from limbeck.data.records import BoxData
 from limbeck.data.sampling import class_weights, repeat_factors
 from limbeck.data.views import ViewLoader
@@ -29,6 +30,7 @@ class Detection2DTask:
         train: The training part.
         val: The validation part.
         truth: What should be found in the validation part.
+        test: The test part; None where there is none. Nothing is trained on it or chosen by it.
     """
 
     main_metric = "AP"
@@ -37,17 +39,25 @@ class Detection2DTask:
     train: BoxData
     val: BoxData
     truth: CocoTruth
+    test: BoxData | None = None
 
     @classmethod
     def load(cls, config: DataConfig, verify_pixels: bool = False) -> Detection2DTask:
-        """Read and check both parts of a data set.
+        """Read and check all parts of a data set.
 
         Raises:
             DataError: All that is missing or broken.
         """
-        train, val = read_train_and_val(config, verify_pixels)
-        truth = CocoTruth.from_records(val.records, val.classes, val.category_ids, config.val.images)
-        return cls(config, train, val, truth)
+        parts = read_all_parts(config, verify_pixels)
+        val = parts["val"]
+        return cls(config, parts["train"], val, _truth(val, config.val.images), parts.get("test"))
+
+    @property
+    def on_test(self) -> Detection2DTask | None:
+        """The same task with the test part in the place of the validation part; None where there is none."""
+        if self.test is None or self.config.test is None:
+            return None
+        return replace(self, val=self.test, truth=_truth(self.test, self.config.test.images), test=None)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -57,7 +67,7 @@ class Detection2DTask:
     @property
     def skipped(self) -> tuple[str, ...]:
         """One sentence for everything that was left out."""
-        return self.train.skipped + self.val.skipped
+        return self.train.skipped + self.val.skipped + (self.test.skipped if self.test is not None else ())
 
     def train_loader(
         self, batch_size: int, *, seed: int, workers: int, rank: int = 0, world_size: int = 1
@@ -110,3 +120,7 @@ class Detection2DTask:
     def evaluate(self, results: Sequence[CocoResult]) -> BoxMetrics:
         """Measure results on the validation part."""
         return evaluate(self.truth, results)
+
+
+def _truth(data: BoxData, images_dir: Path) -> CocoTruth:
+    return CocoTruth.from_records(data.records, data.classes, data.category_ids, images_dir)

@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from limbeck.config import load_config
-from limbeck.data.readers import read_train_and_val
+from limbeck.data.readers import read_all_parts
 
 
 @pytest.fixture
@@ -23,10 +23,10 @@ def test_a_run_file_is_converted_and_its_new_settings_work(limbeck, run_file, tm
     assert said.code == 0
     assert f"{out} was read back: 12 images, all labels the same." in said.out
     content = yaml.safe_load(run_file.read_text())
-    train, val = read_train_and_val(load_config(run_file).data)
+    train, val = read_all_parts(load_config(run_file).data).values()
     content["data"] = printed_settings(said)["data"] | {"size": [64, 64]}
     run_file.write_text(yaml.safe_dump(content))
-    again = read_train_and_val(load_config(run_file).data)
+    again = read_all_parts(load_config(run_file).data).values()
     for before, after in zip((train, val), again, strict=True):
         assert before.classes == after.classes
         assert [r.boxes_xyxy.tolist() for r in before.records] == [r.boxes_xyxy.tolist() for r in after.records]

@@ -144,3 +144,12 @@ def test_a_sample_of_the_images_is_called_a_sample(run_file, limbeck, monkeypatc
     done = limbeck("data", "check", run_file)
     assert "duplicates were looked for among 5 of 8 training images, drawn by the seed" in done.out
     assert "validation images, drawn" not in done.out
+
+
+def test_a_test_part_is_counted_with_its_images_without_a_box(make_run, limbeck, tmp_path):
+    done = limbeck("data", "check", make_run(tmp_path / "tested", test_images=5))
+    assert done.code == 0
+    assert done.out.splitlines()[-1] == "sound: 8 training, 4 validation and 5 test images"
+    rows = [line.split() for line in done.out.splitlines()]
+    assert ["images", "without", "a", "box", "0", "0", "1"] in rows
+    assert all(len(line) <= 80 for line in done.out.splitlines())

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -144,3 +145,39 @@ def test_json_holds_plain_numbers_and_texts(train: Any, val: Any) -> None:
     assert content["problems"] == list(found.problems)
     assert content["parts"]["train"]["classes"][0] == {"name": "wheel", "boxes": 2, "images": 2}
     assert content["identical"] == [{"train": [str(train.image(3))], "val": [str(val.image(4))]}]
+
+
+@pytest.fixture
+def test_part(make_sound: Callable[[str], Any]) -> Any:
+    """A part with other images than the two others."""
+    folder = make_sound("test")
+    for number in (1, 2, 3, 4):
+        pixels = np.random.default_rng(number).integers(0, 256, (60, 80, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder.image(number))
+    return folder
+
+
+def test_a_test_part_is_looked_at_and_compared_with_both(train: Any, val: Any, test_part: Any) -> None:
+    found = audit(config(train, val, test=test_part.split))
+    assert found.problems == found.warnings == ()
+    assert found.surveys["test"].empty_images == 2
+    assert found.compared == {"train": 4, "val": 4, "test": 4}
+    shutil.copy(train.image(3), test_part.image(1))
+    shutil.copy(val.image(4), test_part.image(2))
+    spoilt = audit(config(train, val, test=test_part.split))
+    assert spoilt.problems == (
+        f"{test_part.image(1)}: the same pixels as the training image {train.image(3)}",
+        f"{test_part.image(2)}: the same pixels as the validation image {val.image(4)}",
+    )
+    assert (spoilt.identical, spoilt.near) == ((), ())
+
+
+def test_copies_in_the_test_part_are_a_warning(train: Any, val: Any, test_part: Any) -> None:
+    with Image.open(val.image(3)) as image:
+        image.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(test_part.image(1), quality=80)
+    shutil.copy(test_part.image(3), test_part.image(4))
+    found = audit(config(train, val, test=test_part.split))
+    assert found.problems == ()
+    repeated, alike = found.warnings
+    assert repeated.startswith("1 test images have the same pixels as another one")
+    assert alike.startswith("1 test image shows the same picture as a validation image")

@@ -14,7 +14,7 @@ from PIL import Image
 
 from limbeck.data.config import DataConfig, SplitConfig
 from limbeck.data.convert import convert, differences, read_part, read_parts
-from limbeck.data.readers import read_train_and_val
+from limbeck.data.readers import read_all_parts
 from limbeck.errors import DataError
 
 SHARED = Path(__file__).parents[2] / ".." / "shared" / "data"
@@ -151,7 +151,7 @@ def test_the_settings_read_both_parts(make_run, tmp_path):
         done = convert(parts, format, tmp_path / format)
         assert done.notes == ()
         config = DataConfig.model_validate(done.settings | {"size": (64, 64)})
-        for part, data in zip(parts, read_train_and_val(config), strict=True):
+        for part, data in zip(parts, read_all_parts(config).values(), strict=True):
             split = {"train": config.train, "val": config.val}[part.name]
             assert differences(part, replace(part, folder=split.images, data=data)) == []
 

@@ -10,7 +10,7 @@ import pytest
 
 from limbeck.data.config import DataConfig, SplitConfig
 from limbeck.data.convert import convert, read_part, read_parts
-from limbeck.data.readers import hash_annotations, read_boxes, read_train_and_val
+from limbeck.data.readers import annotation_paths, hash_annotations, read_all_parts, read_boxes
 from limbeck.errors import DataError
 from limbeck.files import sha256_of
 
@@ -35,10 +35,10 @@ def in_format(config: DataConfig, format: Any, folder: Path) -> DataConfig:
 @pytest.mark.parametrize("format", ["coco", "voc", "yolo"])
 def test_every_format_is_read_with_the_classes_of_train(both: DataConfig, format: Any, tmp_path: Path) -> None:
     config = in_format(both, format, tmp_path / "out")
-    train, val = read_train_and_val(config)
+    train, val = read_all_parts(config).values()
     assert train.classes == val.classes == ("wheel", "bolt")
     assert [len(record.labels) for record in (*train.records, *val.records)] == [2, 1, 0, 0, 1, 1, 0, 0]
-    chosen, _ = read_train_and_val(config.model_copy(update={"classes": ("bolt",)}))
+    chosen, _ = read_all_parts(config.model_copy(update={"classes": ("bolt",)})).values()
     assert chosen.classes == ("bolt",)
     assert "2 annotations of 'wheel' are left out" in chosen.skipped[0]
 
@@ -48,7 +48,7 @@ def test_a_class_that_is_only_in_val_is_left_out_and_said(both: DataConfig, tmp_
     for name, old, new in (("1", "bolt", "wheel"), ("5", "wheel", "nut")):
         xml = tmp_path / "out" / "Annotations" / f"{name}.xml"
         xml.write_text(xml.read_text().replace(old, new))
-    train, val = read_train_and_val(config)
+    train, val = read_all_parts(config).values()
     assert train.classes == val.classes == ("wheel",)
     assert train.skipped == ()
     assert len(val.skipped) == 1
@@ -61,7 +61,7 @@ def test_both_parts_are_read_with_the_same_classes(make_coco: Callable[[str], An
     for annotation in val.annotations:
         annotation["category_id"] = 2
     config = DataConfig(train=train.split, val=val.write(), size=(64, 64))
-    first, second = read_train_and_val(config)
+    first, second = read_all_parts(config).values()
     assert first.classes == second.classes == ("wheel", "bolt")
     assert second.category_ids == (2, 1)
     assert second.records[0].labels.tolist() == [0, 0]
@@ -73,7 +73,7 @@ def test_problems_of_both_parts_come_together(make_coco: Callable[[str], Any]) -
     val.image(2).unlink()
     config = DataConfig(train=train.split, val=val.split, size=(64, 64))
     with pytest.raises(DataError) as caught:
-        read_train_and_val(config)
+        read_all_parts(config)
     assert [str(train.image(1)) in p or str(val.image(2)) in p for p in caught.value.problems] == [True, True]
     assert "on_broken" in str(caught.value)
 
@@ -82,7 +82,7 @@ def test_a_problem_that_both_parts_have_is_named_once(both: DataConfig, tmp_path
     config = in_format(both, "yolo", tmp_path / "out")
     (tmp_path / "out" / "data.yaml").unlink()
     with pytest.raises(DataError) as caught:
-        read_train_and_val(config)
+        read_all_parts(config)
     assert caught.value.problems == (f"{tmp_path / 'out' / 'data.yaml'}: no such file or directory",)
 
 
@@ -143,3 +143,33 @@ def test_labels_beside_the_images_have_a_hash_too(make_coco: Callable[[str], Any
     assert set(before) == {str(coco.root / "images")}
     coco.image(1).unlink()
     assert hash_annotations(config) == before
+
+
+@pytest.mark.parametrize("format", ["coco", "voc", "yolo"])
+def test_a_test_part_is_read_with_the_classes_of_train_and_hashed(
+    both: DataConfig, make_coco: Callable[[str], Any], format: Any, tmp_path: Path
+) -> None:
+    third = make_coco("test")
+    del third.annotations[:2]
+    for number, image in enumerate(third.content["images"], start=1):
+        image["file_name"] = f"{number + 8}.jpg"
+        third.image(number).rename(third.image(number + 8))
+    with_test = both.model_copy(update={"test": third.write()})
+    config = in_format(with_test, format, tmp_path / "out")
+    parts = read_all_parts(config)
+    assert list(parts) == ["train", "val", "test"]
+    assert parts["test"].classes == ("wheel", "bolt")
+    assert [len(record.labels) for record in parts["test"].records] == [0, 1, 0, 0]
+    without = hash_annotations(config.model_copy(update={"test": None}))
+    test_paths = {str(path) for path in annotation_paths(config, "test")}
+    assert set(hash_annotations(config)) == set(without) | test_paths
+    assert annotation_paths(both, "test") == []
+
+
+def test_problems_of_the_test_part_are_reported_with_the_others(both: DataConfig, make_coco: Any) -> None:
+    third = make_coco("test")
+    third.image(3).unlink()
+    with pytest.raises(DataError) as caught:
+        read_all_parts(both.model_copy(update={"test": third.split}))
+    (problem,) = caught.value.problems
+    assert str(third.image(3)) in problem

@@ -47,7 +47,7 @@ def convert(
     skip_broken: Annotated[
         bool, _instead("--skip-broken", "Leave out what is broken, as data.on_broken: skip does.")
     ] = False,
-    part: Annotated[Literal["train", "val"], _instead("--part", "What it is; train if not given.")] = "train",
+    part: Annotated[Literal["train", "val", "test"], _instead("--part", "What it is; train if not given.")] = "train",
 ) -> None:
     """Write a data set in another format, and print the settings that read it.
 

@@ -12,9 +12,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from limbeck.data.audit import Audit, audit
-from limbeck.data.config import DataConfig
+from limbeck.data.config import PARTS, DataConfig
 from limbeck.data.duplicates import Pair
-from limbeck.data.survey import HUGE_SHARE, MEDIUM_SIDE, PARTS, QUANTILES, SMALL_SIDE, TINY_SIDE, ClassCount
+from limbeck.data.survey import HUGE_SHARE, MEDIUM_SIDE, QUANTILES, SMALL_SIDE, TINY_SIDE, ClassCount
 from limbeck.errors import LimbeckError
 from limbeck.files import write_json
 from limbeck.report.formats import percent
@@ -173,7 +173,8 @@ def _write(found: Audit, config: DataConfig, to: Path) -> None:
 
 def _verdict(found: Audit) -> str:
     parts = [f"{len(data.records)} {PARTS[part]}" for part, data in found.data.items()]
-    looked_at = f"{' and '.join(parts) or 'no'} images"
+    listed = [", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts
+    looked_at = f"{' and '.join(listed) or 'no'} images"
     if found.problems:
         count = _count(found.problems, "problem")
         return f"{looked_at} are sound; {count}: a training would stop, or leave out what is broken (data.on_broken)"

@@ -26,6 +26,10 @@ ANNOTATIONS: Mapping[Format, str] = {
 }
 """What ``annotations`` is in each format."""
 
+PartName = Literal["train", "val", "test"]
+PARTS: Mapping[PartName, str] = {"train": "training", "val": "validation", "test": "test"}
+"""The parts of a data set, and how they are called in a sentence."""
+
 OnBroken = Literal["error", "skip"]
 Probability = Annotated[float, Field(ge=0, le=1)]
 Strength = Annotated[float, Field(ge=0, le=1)]
@@ -89,7 +93,8 @@ class DataConfig(BaseModel):
     Attributes:
         format: Format of the annotations.
         train: Data to train on.
-        val: Data to evaluate on.
+        val: Data to evaluate on, and to choose epochs and thresholds by.
+        test: Data that nothing is chosen by, for the last word on a model; None where there is none.
         classes: Names of the classes to learn, in the order of the model's logits; None for all: in order of their ids
             (coco), of the alphabet (voc) or of ``names`` (yolo).
         names: The data.yaml or classes.txt with the names that the numbers in the files stand for (yolo); None if
@@ -112,6 +117,7 @@ class DataConfig(BaseModel):
     format: Format = "coco"
     train: SplitConfig
     val: SplitConfig
+    test: SplitConfig | None = None
     classes: tuple[str, ...] | None = None
     names: Path | None = None
     size: tuple[int, int]
@@ -145,7 +151,7 @@ class DataConfig(BaseModel):
 
     @model_validator(mode="after")
     def _format_has_what_it_needs(self) -> DataConfig:
-        parts = {"train.": self.train, "val.": self.val}
+        parts = {f"{part}.": split for part, split in self.parts.items()}
         if problems := source_problems(self.format, parts, self.classes, self.names):
             raise ValueError("; ".join(problems))
         return self
@@ -180,6 +186,12 @@ class DataConfig(BaseModel):
         if self.views is not None and self.augment.mosaic_epochs is not None:
             raise ValueError("augment.mosaic_epochs cannot be used with views: fixed views come again in every epoch")
         return self
+
+    @property
+    def parts(self) -> dict[PartName, SplitConfig]:
+        """The parts that there are, by name."""
+        splits: dict[PartName, SplitConfig | None] = {"train": self.train, "val": self.val, "test": self.test}
+        return {part: split for part, split in splits.items() if split is not None}
 
     @property
     def canvases(self) -> tuple[tuple[int, int], ...]:

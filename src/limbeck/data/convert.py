@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from limbeck.data.checks import data_error
 from limbeck.data.config import DataConfig, Format, OnBroken, SplitConfig
 from limbeck.data.image_folder import without_suffix
-from limbeck.data.readers import read_boxes, read_train_and_val
+from limbeck.data.readers import read_all_parts, read_boxes
 from limbeck.data.records import BoxData, BoxRecord
 from limbeck.data.writers import Named, write_coco, write_names, write_voc, write_yolo
 from limbeck.errors import DataError
@@ -28,7 +28,7 @@ class Part:
     """One part of a data set.
 
     Attributes:
-        name: ``train`` or ``val``; files and folders are named after it.
+        name: ``train``, ``val`` or ``test``; files and folders are named after it.
         folder: The folder that the file names of the images are relative to.
         data: What was read.
     """
@@ -56,13 +56,12 @@ class Conversion:
 
 
 def read_parts(config: DataConfig) -> list[Part]:
-    """Read both parts of a data set.
+    """Read all parts of a data set.
 
     Raises:
-        DataError: See `read_train_and_val`.
+        DataError: See `read_all_parts`.
     """
-    train, val = read_train_and_val(config)
-    return [Part("train", config.train.images, train), Part("val", config.val.images, val)]
+    return [Part(name, config.parts[name].images, data) for name, data in read_all_parts(config).items()]
 
 
 def read_part(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from limbeck.data.checks import TITLE, data_error
 from limbeck.data.coco import read_coco
-from limbeck.data.config import DataConfig, Format, OnBroken, SplitConfig, source_problems
+from limbeck.data.config import DataConfig, Format, OnBroken, PartName, SplitConfig, source_problems
 from limbeck.data.image_folder import files_in
 from limbeck.data.records import BoxData
 from limbeck.data.voc import read_voc
@@ -17,40 +17,39 @@ from limbeck.errors import DataError
 from limbeck.files import sha256_of
 
 
-def read_train_and_val(config: DataConfig, verify_pixels: bool = False) -> tuple[BoxData, BoxData]:
-    """Read both parts of a data set, the second with the classes of the first.
+def read_all_parts(config: DataConfig, verify_pixels: bool = False) -> dict[PartName, BoxData]:
+    """Read all parts of a data set that there are, the others with the classes of the training part.
 
     Args:
         config: Where the data is.
         verify_pixels: Decode every image to find truncated files; else only the headers are read.
 
     Raises:
-        DataError: Either part is broken; the problems of both are reported.
+        DataError: A part is broken; the problems of all are reported.
     """
     problems: list[str] = []
     hint: str | None = None
-    parts: list[BoxData] = []
+    parts: dict[PartName, BoxData] = {}
     classes = config.classes
-    for split, need_objects in ((config.train, True), (config.val, False)):
+    for name, split in config.parts.items():
         try:
-            part = read_boxes(
+            parts[name] = read_boxes(
                 split,
                 config.format,
                 classes,
                 config.on_broken,
                 names=config.names,
-                need_objects=need_objects,
+                need_objects=name == "train",
                 verify_pixels=verify_pixels,
             )
         except DataError as error:
             problems += [problem for problem in error.problems if problem not in problems]
             hint = hint or error.hint
         else:
-            parts.append(part)
-            classes = part.classes
+            classes = parts[name].classes
     if problems:
         raise data_error(TITLE, problems, hint)
-    return parts[0], parts[1]
+    return parts
 
 
 def read_boxes(
@@ -91,13 +90,17 @@ def hash_annotations(config: DataConfig) -> dict[str, str]:
 
     The hash of a folder is that of the names and hashes of its annotation files.
     """
-    hashes: dict[str, str] = {}
-    for split in (config.train, config.val):
-        annotations = label_folder(split) if config.format == "yolo" else split.annotations
-        for path in (annotations, split.list, config.names):
-            if path is not None and str(path) not in hashes:
-                hashes[str(path)] = _hash_folder(path, config.format) if path.is_dir() else sha256_of(path)
-    return hashes
+    paths = dict.fromkeys(path for part in config.parts for path in annotation_paths(config, part))
+    return {str(path): _hash_folder(path, config.format) if path.is_dir() else sha256_of(path) for path in paths}
+
+
+def annotation_paths(config: DataConfig, part: PartName) -> list[Path]:
+    """Return the files and folders that decide what the images of a part are labelled with; none if it is not there."""
+    split = config.parts.get(part)
+    if split is None:
+        return []
+    annotations = label_folder(split) if config.format == "yolo" else split.annotations
+    return [path for path in (annotations, split.list, config.names) if path is not None]
 
 
 def _hash_folder(folder: Path, format: Format) -> str:

@@ -5,19 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from limbeck.data.config import PARTS, PartName
 from limbeck.data.records import BoxRecord
 from limbeck.imaging import Fit, ResizeMode
 from limbeck.ops.boxes2d import pairwise_iou
 
-PartName = Literal["train", "val"]
-PARTS: Mapping[PartName, str] = {"train": "training", "val": "validation"}
-"""The parts of a data set, and how they are called in a sentence."""
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 TINY_SIDE = 8.0
 """Canvas pixels: one cell of the finest pyramid level that the detectors use. What is smaller is hardly learnable."""

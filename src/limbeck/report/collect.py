@@ -179,6 +179,7 @@ class DataFacts:
         val_images_dir: Their folder.
         sha256: Hashes of the annotation files.
         skipped: One sentence for everything that was left out.
+        test_images: Number of test images; None without a test part.
     """
 
     train_images: int
@@ -190,6 +191,7 @@ class DataFacts:
     val_images_dir: Path
     sha256: dict[str, str]
     skipped: list[str] = field(default_factory=list)
+    test_images: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

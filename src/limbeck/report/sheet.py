@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from limbeck.data.config import PARTS, PartName
 from limbeck.data.records import BoxData, BoxRecord
-from limbeck.data.survey import PARTS, PartName
 from limbeck.imaging import Fit, ResizeMode, fit_image, read_image
 
 TILES, MAX_TILES = 8, 24
@@ -32,7 +32,7 @@ def draw_sheet(parts: Mapping[PartName, BoxData], canvas_wh: tuple[int, int], re
     """Draw images of every part with their boxes, and the smallest boxes as the network sees them.
 
     Args:
-        parts: What is to be shown; both have the same classes.
+        parts: What is to be shown; all have the same classes.
         canvas_wh: Width and height of the network's input in pixels.
         resize: ``letterbox`` or ``stretch``.
 

@@ -1,11 +1,12 @@
-"""What the doctor says of the data: what is labelled, and whether the validation images were trained on."""
+"""What the doctor says of the data: what is labelled, and whether an image is in two parts."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from limbeck.data.config import PARTS, PartName
 from limbeck.data.duplicates import Thumbnails, draw_images, identical_images, near_duplicates
 from limbeck.data.records import BoxData
 from limbeck.errors import DataError
@@ -15,6 +16,8 @@ from limbeck.training.doctor.findings import Finding, failures
 
 MAX_COMPARED = 1000
 """So many images of each part are compared as pictures: a few seconds, where all could take minutes."""
+PAIRS: tuple[tuple[PartName, PartName], ...] = (("train", "val"), ("train", "test"), ("val", "test"))
+"""Parts that must have no image in common."""
 
 
 def data_findings(task: Detection2DTask) -> Iterator[Finding]:
@@ -31,6 +34,8 @@ def label_findings(task: Detection2DTask) -> Iterator[Finding]:
         f"{len(task.train.records)} training images with {train} boxes of {classes}, "
         f"{len(task.val.records)} validation images with {val}"
     )
+    if task.test is not None:
+        text += f", {len(task.test.records)} test images with {_boxes(task.test)}"
     yield Finding("ok" if train and val else "fail", "data", text)
     if task.skipped:
         yield Finding("warn", "data", f"{len(task.skipped)} broken entries are left out; the first: {task.skipped[0]}")
@@ -45,50 +50,66 @@ def _boxes(data: BoxData) -> int:
 
 
 def leak_findings(task: Detection2DTask) -> Iterator[Finding]:
-    """Yield whether validation images are among the training images, as they are or nearly so."""
-    train, val = ([record.path for record in part.records] for part in (task.train, task.val))
+    """Yield whether images of one part are in another one, as they are or nearly so."""
+    parts: dict[PartName, BoxData] = {"train": task.train, "val": task.val}
+    if task.test is not None:
+        parts["test"] = task.test
+    files = {part: [record.path for record in data.records] for part, data in parts.items()}
     try:
-        pictures = [Thumbnails.read(draw_images(paths, MAX_COMPARED)) for paths in (train, val)]
+        pictures = {part: Thumbnails.read(draw_images(paths, MAX_COMPARED)) for part, paths in files.items()}
     except DataError as error:
         yield from failures("data", error)
         return
-    check, compared = "data leak", _compared(pictures, train, val)
-    leaked = same_files(train, val)
-    for group in identical_images(*pictures):
+    for earlier, later in PAIRS:
+        if later in parts:
+            yield from _leaks(earlier, later, files, pictures)
+
+
+def _leaks(
+    earlier: PartName,
+    later: PartName,
+    files: Mapping[PartName, Sequence[Path]],
+    pictures: Mapping[PartName, Thumbnails],
+) -> Iterator[Finding]:
+    check = "data leak"
+    old, new = f"{PARTS[earlier]} image", f"{PARTS[later]} image"
+    compared = _compared([pictures[earlier], pictures[later]], files[earlier], files[later])
+    leaked = same_files(files[earlier], files[later])
+    for group in identical_images(pictures[earlier], pictures[later]):
         leaked |= {path: group.train[0] for path in group.val if group.train}
     if leaked:
-        first = next(path for path in val if path in leaked)
-        are = "is a training image" if len(leaked) == 1 else "are training images"
-        text = f"{len(leaked)} of {len(val)} validation images {are} too, such as {first}"
+        first = next(path for path in files[later] if path in leaked)
+        are = f"is a {old}" if len(leaked) == 1 else f"are {old}s"
+        text = f"{len(leaked)} of {len(files[later])} {new}s {are} too, such as {first}"
         text += f" ({leaked[first]})" if leaked[first] != first else ""
         yield Finding("fail", check, f"{text}: scores would measure memory; take them out of one part")
-    near = [pair for pair in near_duplicates(*pictures) if pair.val not in leaked]
+    near = [pair for pair in near_duplicates(pictures[earlier], pictures[later]) if pair.val not in leaked]
     if near:
         count = len({pair.val for pair in near})
         show = "shows" if count == 1 else "show"
-        text = f"{count} of {len(val)} validation images nearly {show} a training image{compared}, most of all"
+        text = f"{count} of {len(files[later])} {new}s nearly {show} a {old}{compared}, most of all"
         text += f" {near[0].val} ({near[0].train})"
         yield Finding("warn", check, f"{text}: scores may be too good; split by scene or by time")
     if not leaked and not near:
-        yield Finding("ok", check, f"no validation image is a training image too{compared}")
+        yield Finding("ok", check, f"no {new} is a {old} too{compared}")
 
 
-def _compared(thumbnails: Sequence[Thumbnails], train: Sequence[Path], val: Sequence[Path]) -> str:
+def _compared(thumbnails: Sequence[Thumbnails], earlier: Sequence[Path], later: Sequence[Path]) -> str:
     """Say how many images were looked at, if not all."""
-    seen_train, seen_val = (len(part.paths) for part in thumbnails)
-    if (seen_train, seen_val) == (len(train), len(val)):
+    seen = tuple(len(part.paths) for part in thumbnails)
+    if seen == (len(earlier), len(later)):
         return ""
-    return f" (of {seen_train} and {seen_val} drawn from the two parts; `limbeck data check` compares all)"
+    return f" (of {seen[0]} and {seen[1]} drawn from the two parts; `limbeck data check` compares all)"
 
 
-def same_files(train: Sequence[Path], val: Sequence[Path]) -> dict[Path, Path]:
-    """Return for every validation image whose file has the bytes of a training image that training image.
+def same_files(earlier: Sequence[Path], later: Sequence[Path]) -> dict[Path, Path]:
+    """Return for every image of the later part whose file has the bytes of one of the earlier part that one.
 
     Only files of equal size are read, so that all images can be looked at.
     """
     by_size: defaultdict[int, list[Path]] = defaultdict(list)
-    for path in train:
+    for path in earlier:
         by_size[path.stat().st_size].append(path)
-    alike = [path for path in val if path.stat().st_size in by_size]
+    alike = [path for path in later if path.stat().st_size in by_size]
     by_content = {sha256_of(path): path for size in {p.stat().st_size for p in alike} for path in by_size[size]}
     return {path: by_content[content] for path in alike if (content := sha256_of(path)) in by_content}
