@@ -111,3 +111,12 @@ def test_a_stop_while_writing_leaves_the_old_weights(saved, monkeypatch):
         save_weights(path, model.state_dict(), info)
     assert path.read_bytes() == before
     assert read_info(path) == info
+
+
+def test_a_file_from_before_a_field_was_there_still_loads(saved):
+    _, info, path = saved
+    beside = path.with_suffix(".json")
+    content = json.loads(beside.read_text())
+    del content["train_memory_bytes"]
+    beside.write_text(json.dumps(content))
+    assert load_weights(path)[1] == info

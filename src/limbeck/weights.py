@@ -38,6 +38,7 @@ class WeightsInfo:
         data_licence: Terms of the data they were trained on.
         epochs: Passes over the training data.
         train_seconds: Time the training took.
+        train_memory_bytes: Highest memory use during the training, see `limbeck.memory.peak_bytes`; None if unknown.
         limbeck: Version of limbeck that wrote the file.
         format: Version of this file format.
     """
@@ -52,6 +53,7 @@ class WeightsInfo:
     data_licence: str = "unknown"
     epochs: int | None = None
     train_seconds: float | None = None
+    train_memory_bytes: int | None = None
     limbeck: str = ""
     format: int = FORMAT
 

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from limbeck.errors import Interrupted
-from limbeck.training.callbacks import Checkpoints, StepLog, Validation
+from limbeck.training import callbacks
+from limbeck.training.callbacks import Checkpoints, Memory, StepLog, Validation
 from limbeck.weights import read_info
 
 NEVER = 10**6
@@ -179,3 +180,42 @@ def test_an_evaluation_leaves_the_training_student_alone(task, info, make_detect
     assert all(torch.equal(value, before[name]) for name, value in student.state_dict().items())
     assert trainer.logged[0][0] == 0
     assert trainer.logged[0][1].keys() >= {"val/AP", "val/AP50"}
+
+
+@pytest.fixture
+def peaks(monkeypatch):
+    """A system whose peak is the last number in the list; a start puts a 1 there."""
+    peaks = [500]
+    monkeypatch.setattr(callbacks, "start_peak", lambda device: peaks.append(1) or True)
+    monkeypatch.setattr(callbacks, "peak_bytes", lambda device: peaks[-1])
+    return peaks
+
+
+def started(watch):
+    watch.on_train_start(SimpleNamespace(strategy=SimpleNamespace(root_device=torch.device("cpu"))), None)
+
+
+def test_what_came_before_the_training_does_not_count(peaks):
+    watch = Memory()
+    assert watch.peak is None, "nothing was trained"
+    started(watch)
+    assert watch.peak == 1
+    peaks.append(70)
+    assert watch.state_dict() == {"peak": 70}
+
+
+def test_a_resumed_training_has_the_highest_peak_of_its_parts(peaks):
+    watch = Memory()
+    watch.load_state_dict({"peak": 70})
+    assert watch.peak == 70
+    started(watch)
+    assert watch.peak == 70
+    peaks.append(90)
+    assert watch.peak == 90
+
+
+def test_a_peak_that_cannot_be_forgotten_is_not_that_of_the_training(monkeypatch):
+    monkeypatch.setattr(callbacks, "start_peak", lambda device: False)
+    watch = Memory()
+    started(watch)
+    assert watch.peak is None

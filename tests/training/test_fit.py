@@ -40,7 +40,8 @@ def differences(a, b, where=""):
 
 def checkpoint(folder: Path) -> dict:
     content = torch.load(folder / "last.ckpt", weights_only=True)
-    content["callbacks"].pop("Timer")
+    for measured in ("Timer", "Memory"):
+        content["callbacks"].pop(measured)
     return content
 
 
@@ -133,10 +134,26 @@ def test_random_numbers_matter_in_these_tests(training, tmp_path, monkeypatch):
 def test_a_finished_training_is_not_trained_again(training, tmp_path):
     training(tmp_path, ("Signal", NEVER), epochs=1)
     before = {path: path.read_bytes() for path in tmp_path.glob("*.*") if path.suffix != ".json"}
-    seconds = read_info(tmp_path / "best.safetensors").train_seconds
+    spent = read_info(tmp_path / "best.safetensors")
+    ballast = torch.ones(100_000_000)  # 400 MB that are not the training's
     training(tmp_path, ("Crash", 0), epochs=1)
+    del ballast
     assert {path: path.read_bytes() for path in before} == before
-    assert read_info(tmp_path / "best.safetensors").train_seconds == pytest.approx(seconds, abs=0.5)
+    again = read_info(tmp_path / "best.safetensors")
+    assert again.train_seconds == pytest.approx(spent.train_seconds, abs=0.5)
+    if spent.train_memory_bytes is not None:
+        assert again.train_memory_bytes == pytest.approx(spent.train_memory_bytes, abs=50_000_000)
+        assert spent.train_memory_bytes > 50_000_000
+
+
+def test_a_training_from_before_memory_was_measured_goes_on(training, tmp_path):
+    with pytest.raises(Interrupted):
+        training(tmp_path, ("Signal", 5))
+    state = torch.load(tmp_path / "last.ckpt", weights_only=True)
+    del state["callbacks"]["Memory"]
+    torch.save(state, tmp_path / "last.ckpt")
+    training(tmp_path, ("Signal", NEVER))
+    assert read_info(tmp_path / "best.safetensors").epochs == 3
 
 
 @pytest.mark.parametrize("fault", ["NotANumber", "Explode"])

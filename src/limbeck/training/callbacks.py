@@ -11,11 +11,13 @@ from types import FrameType
 from typing import Any
 
 import lightning
+import torch
 from lightning.pytorch.callbacks import Callback
 
 from limbeck.core.model import Model
 from limbeck.errors import Interrupted
 from limbeck.inference import predict_all
+from limbeck.memory import peak_bytes, start_peak
 from limbeck.tasks import Detection2DTask
 from limbeck.training.ema import Ema
 from limbeck.training.module import Distillation
@@ -96,6 +98,34 @@ class Validation(Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Continue."""
         self._best = state_dict["best"]
+
+
+class Memory(Callback):
+    """Watches the highest memory use of the training, over all its parts where it was stopped and resumed."""
+
+    def __init__(self) -> None:
+        self._before: int | None = None
+        self._started_on: torch.device | None = None
+
+    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Forget what came before the training; Lightning does not call this where no epoch is left to train."""
+        if start_peak(trainer.strategy.root_device):
+            self._started_on = trainer.strategy.root_device
+
+    @property
+    def peak(self) -> int | None:
+        """The peak so far in bytes; None where the system does not tell."""
+        now = peak_bytes(self._started_on) if self._started_on is not None else None
+        known = [peak for peak in (self._before, now) if peak is not None]
+        return max(known, default=None)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a resumed training needs."""
+        return {"peak": self.peak}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Continue."""
+        self._before = state_dict["peak"]
 
 
 class Checkpoints(Callback):

@@ -26,7 +26,7 @@ from limbeck.errors import CheckpointError, ConfigError, IncompatibleError
 from limbeck.lookup import build_model, find_method
 from limbeck.taps import tap_shapes, unknown_taps
 from limbeck.tasks import Detection2DTask
-from limbeck.training.callbacks import Checkpoints, StepLog, Validation
+from limbeck.training.callbacks import Checkpoints, Memory, StepLog, Validation
 from limbeck.training.ema import Ema
 from limbeck.training.logs import JsonLines, drop_lines_from
 from limbeck.training.module import Distillation
@@ -133,11 +133,11 @@ def fit(
     precision = resolve_precision(config.precision)
     resume = folder / LAST if (folder / LAST).exists() else None
     from_step = _step_of(resume)
-    ema, timer = Ema(config.ema), Timer()
+    ema, timer, memory = Ema(config.ema), Timer(), Memory()
     best = folder / BEST
     averaged = deepcopy(model).to(memory_format=torch.channels_last)
     validation = Validation(task, ema, averaged, info, best, every=config.eval_every, precision=precision)
-    callbacks = [timer, ema, StepLog(), validation, Checkpoints(folder / LAST)]
+    callbacks = [timer, memory, ema, StepLog(), validation, Checkpoints(folder / LAST)]
     trainer = _trainer(config, precision, folder, callbacks, from_step)
     loader = task.train_loader(
         config.batch_size,
@@ -154,7 +154,8 @@ def fit(
         warnings.filterwarnings("ignore", module="lightning")
         trainer.fit(module, train_dataloaders=loader, ckpt_path=resume, weights_only=True)
     if trainer.is_global_zero:
-        write_info(best, replace(read_info(best), epochs=config.epochs, train_seconds=timer.time_elapsed()))
+        info = replace(read_info(best), epochs=config.epochs)
+        write_info(best, replace(info, train_seconds=timer.time_elapsed(), train_memory_bytes=memory.peak))
     return best
 
 
