@@ -221,5 +221,6 @@ def finished_comparison(make_run, tmp_path_factory):
     config, said = load_comparison(path, ["train.epochs=2", "train.eval_every=1"]), []
     with pytest.MonkeyPatch.context() as patch:  # the timing would take as long as the training
         patch.setattr("limbeck.evaluation.torch_latency", lambda *args: Latency(p50=1.0, p95=2.0, p99=3.0, runs=1))
+        patch.setattr("limbeck.evaluation.answering_memory", lambda *args: 200_000_000)
         outcome = compare(config, said.append)
     return SimpleNamespace(file=path, config=config, outcome=outcome, said=said, folder=outcome.folder)

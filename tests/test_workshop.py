@@ -30,6 +30,7 @@ def test_weights_lie_in_the_folder_of_their_model(load, tmp_path):
 
 def test_a_model_is_trained_with_its_methods_and_seed_and_measured(load, tmp_path, monkeypatch):
     monkeypatch.setattr("limbeck.evaluation.torch_latency", lambda *args: Latency(1.0, 1.0, 1.0, 1))
+    monkeypatch.setattr("limbeck.evaluation.answering_memory", lambda *args: 200_000_000)
     config, said = load("methods=[fitnet]", "teacher.backbone=test_resnet"), []
     shop = Workshop(config, tmp_path / "run", said.append)
     shop.train_teacher()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from limbeck.deploy.benchmark import count_parameters, multiply_adds, torch_latency, weights_bytes
+from limbeck.deploy.memory import answering_memory
 from limbeck.inference import predict_all
 from limbeck.metrics.bootstrap import average_precision, bootstrap_interval, gap_closed, paired_bootstrap
 from limbeck.metrics.coco import CocoResult
@@ -25,16 +26,17 @@ from limbeck.metrics.fault_rates import (
 from limbeck.metrics.matching import Matches, match
 from limbeck.roles import Role
 from limbeck.tasks import Detection2DTask
+from limbeck.training.fit import LAST
 from limbeck.weights import load_weights
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One model on the validation images.
+    """One model on the validation images, and on the test images where there are any.
 
     Attributes:
         evaluation: What goes into ``evaluation.json``.
-        predictions: Its detections.
+        predictions: Its detections on the validation images.
         matches: Which of them found which object, for the bootstrap.
     """
 
@@ -52,7 +54,9 @@ def measure(
     samples: int,
     seed: int,
 ) -> Measured:
-    """Measure a weight file in float32: metrics with intervals, size, multiply-adds and latency.
+    """Measure a weight file in float32: metrics and image-level rates with intervals, size, memory, time.
+
+    The threshold of the rates is chosen on the validation images; the test images are measured at it.
 
     Args:
         weights: The weight file.
@@ -66,8 +70,10 @@ def measure(
         CheckpointError: The weights cannot be loaded.
     """
     model, info = load_weights(weights)
-    predictions = predict_all(model, task, device=device, title=f"measuring {weights.parent.name}")
-    metrics, matches = task.evaluate(predictions), match(task.truth, predictions)
+    title = f"measuring {weights.parent.name}"
+    predictions = predict_all(model, task, device=device, title=title)
+    matches, images = match(task.truth, predictions), image_scores(task.truth, predictions)
+    threshold = operating_threshold(images) if len(images.top_score) else None
     threads = torch.get_num_threads()
     evaluation = {
         "model": info.model["model"],
@@ -75,27 +81,55 @@ def measure(
         "parameters": count_parameters(model),
         "multiply_adds": multiply_adds(model, canvas_wh),
         "weights_bytes": weights_bytes(model),
+        "checkpoint_bytes": _size_of(weights.parent / LAST),
+        "train_memory_bytes": info.train_memory_bytes,
+        "test_memory_bytes": answering_memory(weights, canvas_wh, device),
         "latency_ms": {**asdict(torch_latency(model, canvas_wh, threads)), "threads": threads},
         "train_seconds": info.train_seconds,
         "epochs": info.epochs,
+        **_scores(task, predictions, matches, threshold, samples, seed),
+        "test": None,
+    }
+    if (test := task.on_test) is not None:
+        found = predict_all(model, test, device=device, title=f"{title}, test images")
+        scores = _scores(test, found, match(test.truth, found), threshold, samples, seed)
+        evaluation["test"] = {"data": test.config.val.model_dump(mode="json"), **scores}
+    return Measured(evaluation, predictions, matches)
+
+
+def _size_of(path: Path) -> int | None:
+    return path.stat().st_size if path.exists() else None
+
+
+def _scores(
+    task: Detection2DTask,
+    predictions: Sequence[CocoResult],
+    matches: Matches,
+    threshold: float | None,
+    samples: int,
+    seed: int,
+) -> dict[str, Any]:
+    """Return what is measured on one part of the data; without a threshold there are no image-level rates."""
+    metrics, images = task.evaluate(predictions), image_scores(task.truth, predictions)
+    measurable = len(images.top_score) > 0  # not where all images hold nothing but regions to ignore
+    return {
         "metrics": metrics.metrics,
         "intervals": bootstrap_interval(matches, samples, seed),
         "per_class": metrics.per_class,
         "pr_curves": metrics.pr_curves,
-        "fault_rates": fault_rates(image_scores(task.truth, predictions), samples, seed),
+        "fault_rates": None if threshold is None or not measurable else fault_rates(images, threshold, samples, seed),
     }
-    return Measured(evaluation, predictions, matches)
 
 
-def fault_rates(scores: ImageScores, samples: int, seed: int) -> dict[str, Any]:
-    """Return the image-level rates at the threshold that is best on these very images, and at others.
+def fault_rates(scores: ImageScores, threshold: float, samples: int, seed: int) -> dict[str, Any]:
+    """Return the image-level rates at a threshold with their intervals, and the sweep over all thresholds.
 
     Args:
-        scores: Of the validation images.
+        scores: Of the images of one part, at least one.
+        threshold: What the best score of an image must exceed.
         samples: Resamples of the bootstrap.
         seed: Seed of the bootstrap.
     """
-    threshold = operating_threshold(scores)
     return {
         "threshold": threshold,
         "images": len(scores.top_score),

@@ -57,7 +57,8 @@ class Detection2DTask:
         """The same task with the test part in the place of the validation part; None where there is none."""
         if self.test is None or self.config.test is None:
             return None
-        return replace(self, val=self.test, truth=_truth(self.test, self.config.test.images), test=None)
+        config = self.config.model_copy(update={"val": self.config.test, "test": None})
+        return replace(self, config=config, val=self.test, truth=_truth(self.test, config.val.images), test=None)
 
     @property
     def classes(self) -> tuple[str, ...]:

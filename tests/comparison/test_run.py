@@ -54,6 +54,7 @@ class Stop(Plain):
 def no_timing(monkeypatch):
     """Leave the timing of the models out, which takes as long as their training."""
     monkeypatch.setattr("limbeck.evaluation.torch_latency", lambda *args: Latency(1.0, 1.0, 1.0, 1))
+    monkeypatch.setattr("limbeck.evaluation.answering_memory", lambda *args: 200_000_000)
 
 
 @pytest.fixture
@@ -370,3 +371,33 @@ def test_settings_that_there_were_not_yet_have_their_defaults(copied):
     file.write_text(yaml.safe_dump(kept), encoding="utf-8")
     with pytest.raises(RunFolderError, match=r"there model.neck is 'hkn', now it is 'fpn'"):
         Comparison(comparison)
+
+
+def test_a_test_part_that_comes_later_is_measured_without_training_again(copied, make_run, tmp_path):
+    make_run(tmp_path / "data", test_images=3)
+    images, annotations = tmp_path / "data/images", tmp_path / "data/test.json"
+    test = f"data.test={{images: {images}, annotations: {annotations}}}"
+    config = copied(test)
+    before = written(config.run_dir)
+    assert done_now(config) == NAMES
+    after = written(config.run_dir)
+    weights = [path for path in before if path.suffix == ".safetensors"]
+    assert [after[path] for path in weights] == [before[path] for path in weights]
+    for name in NAMES:
+        assert json.loads((config.run_dir / name / "evaluation.json").read_text())["test"]["fault_rates"]["images"] == 3
+    assert done_now(config) == []
+    assert done_now(copied()) == [], "without it they are done as well"
+    shutil.copy(annotations, tmp_path / "data/other.json")
+    assert done_now(copied(test.replace("test.json", "other.json"))) == NAMES, "another test part"
+
+
+def test_models_from_before_there_were_rates_and_test_parts_are_done(copied):
+    config = copied()
+    for path in config.run_dir.glob("*/evaluation.json"):
+        content = json.loads(path.read_text())
+        for key in ("fault_rates", "test", "train_memory_bytes", "test_memory_bytes", "checkpoint_bytes"):
+            del content[key]
+        path.write_text(json.dumps(content))
+    for path in config.run_dir.glob("*/settings.yaml"):
+        assert "test:" not in path.read_text(), "the file is as it was before there were test parts"
+    assert done_now(config) == []

@@ -11,7 +11,7 @@ import pytest
 
 from limbeck.metrics.bootstrap import PairedDifference
 from limbeck.metrics.seeds import Gain, OverSeeds, Row
-from limbeck.report.collect import Evaluation, Latency
+from limbeck.report.collect import Evaluation, FaultRates, Latency, PartScores
 from limbeck.report.comparison import HEADER, ComparisonOutcome, notes, table_rows, write_comparison
 from limbeck.report.comparison_plot import FAINT, draw
 from limbeck.roles import Role
@@ -196,3 +196,14 @@ def test_the_line_of_a_control_goes_through_its_own_rows(outcome: ComparisonOutc
         parted = [line.get_ydata()[0] for line in axes.lines if line.get_color() == FAINT]
         assert parted == [2.5]
     assert gains.get_title(loc="left") == "AP over the control of the same seed and student"
+
+
+def test_the_json_holds_the_rates_of_both_parts_without_their_curves(outcome: ComparisonOutcome) -> None:
+    shares = {"CDR": 0.9, "MDR": 0.1, "FDR": 0.0}
+    rates = FaultRates(0.5, 20, 10, shares, {}, [{"threshold": 0.0, **shares}])
+    test = PartScores({"images": "images"}, {"AP": 0.4}, {"AP": (0, 1)}, {}, rates)
+    write_comparison(replace(outcome, teacher=replace(evaluation("teacher", 0.4), fault_rates=rates, test=test)))
+    teacher = json.loads((outcome.folder / "comparison.json").read_text())["teacher"]
+    for part in (teacher, teacher["test"]):
+        assert part["fault_rates"]["rates"] == shares
+        assert "sweep" not in part["fault_rates"]

@@ -108,11 +108,11 @@ class Comparison:
                 )
 
     def _settings(self, training: Training) -> dict[str, Any]:
-        """Return all that decides how a training ends. The number of workers does not."""
+        """Return all that decides how a training ends. The number of workers does not, nor does the test part."""
         if training.name == TEACHER and self.config.run.teacher_checkpoint is not None:
             return {"sha256": self._teacher_sha256}
         settings: dict[str, Any] = {
-            "data": self.config.run.data.model_dump(mode="json"),
+            "data": self.config.run.data.model_dump(mode="json", exclude={"test"}),
             "model": training.model.model_dump(mode="json"),
             "train": training.plan.model_dump(mode="json", exclude={"workers"}),
             "seed": training.seed,
@@ -165,19 +165,27 @@ class Comparison:
         trainings = list(self.trainings())
         for number, training in enumerate(trainings, start=1):
             done = self._is_done(training.name)
-            left = "" if done else self._time_left(trainings)
+            left = "" if self._is_trained(training.name) else self._time_left(trainings)
             self.say(f"[{training.name}] training {number} of {len(trainings)}{left}")
             work = partial(self._train, training)
             if not self.folder.step(training.name, work, everywhere=True, again=not done):
                 self.say("  done before")
 
     def _is_done(self, name: str) -> bool:
+        """Whether a model is trained and measured, also on the test part that there is now."""
+        part = self.config.run.data.test
+        if not self._is_trained(name) or part is None:
+            return self._is_trained(name)
+        test = read_evaluation(self.folder.path / name).test
+        return test is not None and test.data == part.model_dump(mode="json")
+
+    def _is_trained(self, name: str) -> bool:
         return all((self.folder.path / name / file).exists() for file in RESULTS)
 
     def _time_left(self, trainings: list[Training]) -> str:
         """Say how long the students that are left will take, if those that are done took as long on average."""
         students = [training.name for training in trainings if training.name != TEACHER]
-        done = [name for name in students if self._is_done(name)]
+        done = [name for name in students if self._is_trained(name)]
         seconds = [read_evaluation(self.folder.path / name).train_seconds or 0 for name in done]
         return f", about {duration((len(students) - len(done)) * fmean(seconds))} left" if done else ""
 
@@ -246,7 +254,7 @@ def _with_defaults(kept: dict[str, Any]) -> dict[str, Any]:
         return kept
     plain = partial(BaseModel.model_dump, mode="json")
     filled = kept | {
-        "data": plain(DataConfig.model_validate(kept["data"])),
+        "data": plain(DataConfig.model_validate(kept["data"]), exclude={"test"}),
         "model": plain(model_config(kept["model"])),
         "train": plain(TrainConfig.model_validate(kept["train"]), exclude={"workers"}),
         "methods": [plain(method_config(method)) for method in kept["methods"]],

@@ -80,6 +80,9 @@ def operating_threshold(scores: ImageScores) -> float:
     is to try, with one below the least score and one above the highest. Of several with the highest CDR those
     with the fewest missing detections are left, and of these the one in the widest gap between two scores, which is the
     least likely to be off on other images.
+
+    Args:
+        scores: Of N validation images, at least one.
     """
     edges = np.unique(np.concatenate([[0.0], scores.top_score, [1.0]]))
     tried = np.append((edges[1:] + edges[:-1]) / 2, 1.0)  # at 1 nothing is detected, not even a score of 1
@@ -92,7 +95,15 @@ def operating_threshold(scores: ImageScores) -> float:
 def rate_intervals(
     scores: ImageScores, threshold: float, samples: int = 1000, seed: int = 0, level: float = 0.95
 ) -> dict[str, tuple[float, float]]:
-    """Return the percentile intervals of CDR, MDR and FDR over resamples of the images, by name."""
+    """Return the percentile intervals of CDR, MDR and FDR over resamples of the images, by name.
+
+    Args:
+        scores: Of N images, at least one.
+        threshold: What the best score of an image must exceed; it is held fixed.
+        samples: Number of resamples.
+        seed: Seed of the drawing.
+        level: Probability mass inside an interval.
+    """
     detected = scores.top_score > threshold
     outcome = np.stack([detected == scores.has_object, ~detected & scores.has_object, detected & ~scores.has_object])
     count = outcome.shape[1]

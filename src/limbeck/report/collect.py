@@ -29,7 +29,7 @@ class Latency:
 
 @dataclass(frozen=True, slots=True)
 class FaultRates:
-    """Image-level rates on the validation images, at the threshold that is best on them; see `metrics.fault_rates`.
+    """Image-level rates on one part, at the threshold that is best on the validation images; see `metrics.fault_rates`.
 
     Attributes:
         threshold: What the best score of an image must exceed.
@@ -37,6 +37,7 @@ class FaultRates:
         images_with_objects: Those with something to find.
         rates: CDR, MDR and FDR.
         intervals: (low, high) of each.
+        sweep: A threshold and the rates at it in each row.
     """
 
     threshold: float
@@ -44,6 +45,26 @@ class FaultRates:
     images_with_objects: int
     rates: dict[str, float]
     intervals: dict[str, tuple[float, float]]
+    sweep: list[dict[str, float]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class PartScores:
+    """What a model reached on the test images; the validation images have theirs in `Evaluation`.
+
+    Attributes:
+        data: The settings that name the images and their annotations.
+        metrics: The COCO metrics, -1 where undefined.
+        intervals: (low, high) of AP and AP50.
+        per_class: Metrics by class name.
+        fault_rates: Image-level rates; None where there is no image to choose the threshold on, or none that counts.
+    """
+
+    data: dict[str, str | None]
+    metrics: dict[str, float]
+    intervals: dict[str, tuple[float, float]]
+    per_class: dict[str, dict[str, float]]
+    fault_rates: FaultRates | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +85,11 @@ class Evaluation:
         intervals: (low, high) of AP and AP50.
         per_class: Metrics by class name.
         pr_curves: 101 precisions at IoU 0.5 by class name.
-        fault_rates: Image-level rates; None in runs of before there were any.
+        fault_rates: Image-level rates; None in runs of before there were any, or where no image counts.
+        test: The same on the test images; None without a test part.
+        checkpoint_bytes: Size of the training checkpoint: student, methods, optimizer and averaged weights.
+        train_memory_bytes: Highest memory use of the training; see `limbeck.memory`.
+        test_memory_bytes: Highest memory use of a process that answers images one at a time.
     """
 
     role: Role
@@ -81,6 +106,10 @@ class Evaluation:
     per_class: dict[str, dict[str, float]]
     pr_curves: dict[str, list[float]]
     fault_rates: FaultRates | None = None
+    test: PartScores | None = None
+    checkpoint_bytes: int | None = None
+    train_memory_bytes: int | None = None
+    test_memory_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

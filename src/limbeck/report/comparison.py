@@ -187,4 +187,7 @@ def _facts(model: Evaluation) -> dict[str, Any]:
     """Return what is known of a model but for its curves."""
     facts = asdict(model)
     del facts["pr_curves"]
+    for part in (facts, facts["test"] or {}):
+        if part.get("fault_rates"):
+            del part["fault_rates"]["sweep"]
     return facts
