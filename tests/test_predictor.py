@@ -14,7 +14,7 @@ def files(finished_run):
 
 
 def test_weights_and_bundle_score_the_same_as_the_run(files, finished_run):
-    weights, bundle = (evaluate_file(path, finished_run.config.data)[0].metrics for path in files)
+    weights, bundle = (evaluate_file(path, finished_run.config.data)["val"][0].metrics for path in files)
     assert weights == pytest.approx(bundle, abs=1e-3)
     assert weights == pytest.approx(finished_run.outcome.evaluations["student"]["metrics"], abs=1e-6)
     assert weights["AP50"] > 0.5

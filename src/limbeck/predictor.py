@@ -11,9 +11,10 @@ from limbeck.errors import CheckpointError, DataError
 from limbeck.imaging import IMAGE_SUFFIXES
 
 if TYPE_CHECKING:
-    from limbeck.data.config import DataConfig
+    from limbeck.data.config import DataConfig, PartName
     from limbeck.metrics.coco import BoxMetrics, CocoResult
     from limbeck.metrics.fault_rates import ImageScores
+    from limbeck.tasks import Detection2DTask
 
 
 class Predictor(Protocol):
@@ -64,11 +65,11 @@ def _images_of(path: Path) -> Iterable[Path]:
     return sorted(file for file in path.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES)
 
 
-def evaluate_file(path: Path, data: DataConfig) -> tuple[BoxMetrics, ImageScores]:
-    """Measure a bundle or a weight file on the validation images of a data set.
+def evaluate_file(path: Path, data: DataConfig) -> dict[PartName, tuple[BoxMetrics, ImageScores]]:
+    """Measure a bundle or a weight file on the validation images of a data set, and on its test images if it has any.
 
     Returns:
-        The box metrics, and what the image-level rates are made of.
+        The box metrics and what the image-level rates are made of, for each of the two parts.
 
     Raises:
         DataError: The data is broken, or the model finds classes that the data does not have.
@@ -76,7 +77,18 @@ def evaluate_file(path: Path, data: DataConfig) -> tuple[BoxMetrics, ImageScores
     from limbeck.metrics.fault_rates import image_scores
     from limbeck.tasks import Detection2DTask
 
-    task, predictor = Detection2DTask.load(data), open_predictor(path, exact=True)
+    val, predictor = Detection2DTask.load(data), open_predictor(path, exact=True)
+    parts: dict[PartName, Detection2DTask | None] = {"val": val, "test": val.on_test}
+    found: dict[PartName, tuple[BoxMetrics, ImageScores]] = {}
+    for part, task in parts.items():
+        if task is not None:
+            results = _results(predictor, task)
+            found[part] = (task.evaluate(results), image_scores(task.truth, results))
+    return found
+
+
+def _results(predictor: Predictor, task: Detection2DTask) -> list[CocoResult]:
+    """Return the detections on the validation part of a task in the COCO result format."""
     ids = dict(zip(task.classes, task.val.category_ids, strict=True))
     results: list[CocoResult] = []
     for record in task.val.records:
@@ -89,4 +101,4 @@ def evaluate_file(path: Path, data: DataConfig) -> tuple[BoxMetrics, ImageScores
         ):
             box = [x1, y1, x2 - x1, y2 - y1]
             results.append({"image_id": record.id, "category_id": ids[name], "bbox": box, "score": score})
-    return task.evaluate(results), image_scores(task.truth, results)
+    return results

@@ -11,6 +11,8 @@ import typer
 from limbeck.cli.main import app
 from limbeck.config import load_config
 from limbeck.errors import Interrupted, ParityError
+from limbeck.metrics.fault_rates import rates_at
+from limbeck.predictor import evaluate_file
 from limbeck.version import VERSION
 
 LIMBECK = [sys.executable, "-m", "limbeck.cli.main"]
@@ -32,7 +34,7 @@ def commands():
 
 def test_the_commands_are_these():
     assert {" ".join(words) for words in commands()} == {
-        "distill", "demo", "compare", "train", "doctor", "eval", "predict", "export", "report", "methods",
+        "distill", "demo", "compare", "train", "doctor", "eval", "predict", "export", "report", "rates", "methods",
         "config show", "data check", "data convert",
     }  # fmt: skip
 
@@ -206,9 +208,33 @@ def test_eval_shows_the_image_level_rates_at_a_given_threshold_only(finished_run
     rates = finished_run.outcome.evaluations["student"]["fault_rates"]
     told = limbeck(*arguments, "--threshold", str(rates["threshold"])).out
     assert f"{rates['rates']['CDR']:.4f}" in next(line for line in told.splitlines() if "CDR" in line)
-    done = limbeck(*arguments, "--threshold", "1.5")
-    assert done.code == 2
-    assert "less than or equal to 1" in done.err
+
+
+@pytest.mark.parametrize("threshold", ["1.5", "-0.1", "nan", "inf"])
+def test_a_threshold_that_is_no_score_is_refused(finished_run, limbeck, threshold):
+    weights = finished_run.folder / "student/best.safetensors"
+    for done in (
+        limbeck("eval", weights, finished_run.run_file, "--threshold", threshold),
+        limbeck("predict", weights, finished_run.run_file.parent / "images", "--min-score", threshold),
+    ):
+        assert done.code == 2
+        assert f"must be from 0 to 1, was given {threshold}" in done.err
+
+
+def test_eval_on_test_images_takes_the_threshold_of_the_validation_images(finished_run, limbeck, make_run, tmp_path):
+    weights = finished_run.folder / "student/best.safetensors"
+    run_file = make_run(tmp_path / "tested", test_images=5)
+    done = limbeck("eval", weights, run_file)
+    rates = finished_run.outcome.evaluations["student"]["fault_rates"]  # the validation images are the same
+    assert f"threshold {rates['threshold']:.4f}, chosen on the validation images" in done.out
+    given = limbeck("eval", weights, run_file, "--threshold", rates["threshold"]).out
+    (line,) = [line for line in done.out.splitlines() if "CDR" in line]
+    images = evaluate_file(weights, load_config(run_file).data)["test"][1]
+    on_test = rates_at(images, [rates["threshold"]])[0][0]
+    assert [cell.strip() for cell in line.split("│")[2:4]] == [f"{rates['rates']['CDR']:.4f}", f"{on_test:.4f}"]
+    given = limbeck("eval", weights, run_file, "--threshold", rates["threshold"]).out
+    assert line in given
+    assert "chosen" not in given
 
 
 def test_doctor_looks_and_writes_nothing(run_file, limbeck):
@@ -293,6 +319,7 @@ def test_no_command_asks_for_the_network(finished_run, finished_comparison, run_
         ["predict", bundle, str(finished_run.run_file.parent / "images")],
         ["export", weights, data, "--to", str(run_file.parent / "bundle")],
         ["report", str(finished_run.folder)],
+        ["rates", str(finished_run.folder)],
         ["distill", data],
         ["compare", str(finished_comparison.folder / "config.yaml")],
     ]

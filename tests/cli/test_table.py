@@ -28,6 +28,9 @@ def test_the_three_models_stand_side_by_side(finished_run):
     assert row_of(text, "AP ")[1:] == [
         f"{m['metrics']['AP']:.3f} [{m['intervals']['AP'][0]:.3f}, {m['intervals']['AP'][1]:.3f}]" for m in models
     ]
+    rates = [m["fault_rates"] for m in models]
+    assert [cell[:5] for cell in row_of(text, "CDR")[1:]] == [f"{found['rates']['CDR']:.3f}" for found in rates]
+    assert ", test" not in text
     assert row_of(text, "parameters")[1:] == [f"{m['parameters'] / 1e6:.2f} M" for m in models]
     assert f"student - control: AP {outcome.student_minus_control['AP']['difference']:+.3f}" in text
 
@@ -41,6 +44,18 @@ def test_what_is_undefined_is_not_shown_as_a_number(finished_run):
     assert row_of(text, "AP ")[3] == "n/a [n/a, n/a]"
     assert row_of(text, "training")[3] == "-"
     assert "gap closed" not in text
+
+
+def test_test_images_have_rows_of_their_own_and_a_run_of_before_there_were_rates_has_none(finished_run):
+    outcome = copy.deepcopy(finished_run.outcome)
+    for model in outcome.evaluations.values():
+        model["test"] = {"metrics": {"AP": 0.25, "AP50": 0.5}, "intervals": {"AP": (0.2, 0.3), "AP50": (0.4, 0.6)}}
+        del model["fault_rates"]
+    text = text_of(outcome)
+    assert row_of(text, "AP, test")[1:] == ["0.250 [0.200, 0.300]"] * 3
+    assert "CDR" not in text
+    outcome.evaluations["student"]["test"]["fault_rates"] = finished_run.outcome.evaluations["student"]["fault_rates"]
+    assert row_of(text_of(outcome), "MDR, test")[1:3] == ["n/a", "n/a"]
 
 
 def test_the_rows_of_a_comparison_stand_below_one_another(finished_comparison):

@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
+from limbeck.evaluation import fault_rates
 from limbeck.metrics.bootstrap import bootstrap_interval, paired_bootstrap
 from limbeck.metrics.coco import CocoTruth, evaluate
+from limbeck.metrics.fault_rates import ImageScores, image_scores, operating_threshold
 from limbeck.metrics.matching import match
 
 CLASSES = ("wheel", "spring", "brake shoe")
@@ -37,6 +39,8 @@ def write_run_folder(
     parity: bool | None = True,
     images: int = 6,
     steps: int = 20,
+    rates: bool = True,
+    test: bool = False,
 ) -> Path:
     """Write a run folder.
 
@@ -49,6 +53,8 @@ def write_run_folder(
         parity: The verdict of the export check; None leaves the bundle out.
         images: Number of validation images.
         steps: Length of the training logs.
+        rates: Whether image-level rates and memory were measured, which older runs lack.
+        test: Whether there is a test part.
     """
     truth = _truth(classes, images)
     _write_pictures(folder / "images", truth)
@@ -56,6 +62,10 @@ def write_run_folder(
     found = {role: _predictions(truth, SKILL[role], seed) for seed, role in enumerate(roles)}
     for role in roles:
         _write_model(folder / role, role, truth, found[role], steps)
+        if rates:
+            _add(folder / role, _resources(role) | {"fault_rates": _rates(truth, found[role])})
+        if test:
+            _add(folder / role, {"test": _on_test(folder / role, truth, found[role])})
     matched = {role: match(CocoTruth.from_json(truth), found[role]) for role in roles}
     paired = paired_bootstrap(matched["student"], matched["control"], samples=100)
     measured = {name: asdict(value) for name, value in paired.items()}
@@ -135,6 +145,37 @@ def _result(image: int, category: int, bbox: Any, score: float) -> dict[str, Any
         "bbox": [float(value) for value in bbox],
         "score": float(score),
     }
+
+
+def _add(folder: Path, content: dict[str, Any]) -> None:
+    path = folder / "evaluation.json"
+    _write(path, json.loads(path.read_text()) | content)
+
+
+def _resources(role: str) -> dict[str, int]:
+    large = role == "teacher"
+    return {
+        "checkpoint_bytes": 281_000_000 if large else 28_400_000,
+        "train_memory_bytes": 1_450_000_000 if large else 912_000_000,
+        "test_memory_bytes": 412_000_000 if large else 318_000_000,
+    }
+
+
+def _rates(truth: dict[str, Any], predictions: list[dict[str, Any]], *, halved: bool = False) -> dict[str, Any]:
+    """The image-level rates at the threshold of the validation images; ``halved`` empties every second image."""
+    scores = image_scores(CocoTruth.from_json(truth), predictions)
+    threshold = operating_threshold(scores)
+    if halved:
+        scores = ImageScores(scores.has_object & (np.arange(len(scores.has_object)) % 2 == 0), scores.top_score, 0)
+    return fault_rates(scores, threshold, samples=100, seed=0)
+
+
+def _on_test(folder: Path, truth: dict[str, Any], predictions: list[dict[str, Any]]) -> dict[str, Any]:
+    """The test images are the validation images, and half of them show nothing."""
+    evaluation = json.loads((folder / "evaluation.json").read_text())
+    same = {name: evaluation[name] for name in ("metrics", "intervals", "per_class", "pr_curves")}
+    data = {"images": "images", "annotations": "annotations/test.json", "list": None}
+    return {"data": data, **same, "fault_rates": _rates(truth, predictions, halved=True)}
 
 
 def _write_model(folder: Path, role: str, truth: dict[str, Any], predictions: list[dict[str, Any]], steps: int) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from limbeck.report.collect import collect
-from limbeck.report.figures import MAX_POINTS, _thinned, curves, metric_bars, pr_curves
+from limbeck.report.figures import MAX_POINTS, _thinned, curves, metric_bars, pr_curves, rate_curves
 
 
 def words(svg: str) -> str:
@@ -66,6 +66,30 @@ def test_precision_curves_leave_out_classes_without_objects(make_run: Any) -> No
 
     assert sorted(figure.title for figure in figures) == ["a <b> $x$ & y", "wheel"]
     assert any("a <b> $x$ & y" in words(figure.svg) for figure in figures)
+
+
+def test_rates_over_the_threshold_are_those_of_the_test_images_if_there_are_any(make_run: Any) -> None:
+    run = collect(make_run(test=True))
+    figures = rate_curves(run)
+    assert [figure.title for figure in figures] == [f"{name} on the test images" for name in ("CDR", "MDR", "FDR")]
+    for role, model in run.models.items():
+        rates = model.evaluation.test.fault_rates
+        assert f"{role} {rates.rates['FDR']:.3f} at {rates.threshold:.3f}" in figures[2].alt
+    validated = replace(run, models={role: untested(model) for role, model in run.models.items()})
+    assert rate_curves(validated)[0].title == "CDR on the validation images"
+    assert rate_curves(validated)[2].alt != figures[2].alt
+
+
+def untested(model: Any) -> Any:
+    return replace(model, evaluation=replace(model.evaluation, test=None))
+
+
+def test_a_run_of_before_there_was_a_sweep_has_no_curves_of_it(make_run: Any) -> None:
+    run = collect(make_run())
+    rates = replace(run.models["student"].evaluation.fault_rates, sweep=[])
+    student = replace(run.models["student"], evaluation=replace(run.models["student"].evaluation, fault_rates=rates))
+    assert "student" not in rate_curves(replace(run, models={**run.models, "student": student}))[0].alt
+    assert rate_curves(replace(run, models={"student": student})) == []
 
 
 @pytest.mark.parametrize("draw", [lambda run: metric_bars(run.models), lambda run: pr_curves(run)[0]])

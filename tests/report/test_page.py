@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -142,3 +143,25 @@ def test_a_report_that_cannot_be_written(make_run: Any) -> None:
 
     with pytest.raises(RunFolderError, match="cannot be written"):
         write_report(folder)
+
+
+def test_the_page_shows_rates_and_test_images_where_they_were_measured(make_run: Any) -> None:
+    folder = make_run(test=True)
+    facts = json.loads((folder / "run.json").read_text())
+    facts["data"]["test_images"] = 6
+    (folder / "run.json").write_text(json.dumps(facts))
+    page = page_of(folder)
+    for words in (
+        "Image-level rates over the threshold",
+        "FDR on the test images",
+        "CDR, test images",
+        "6 test images",
+    ):
+        assert words in page
+
+
+def test_the_page_of_a_run_of_before_there_were_rates_says_nothing_of_them(make_run: Any) -> None:
+    page = page_of(make_run(rates=False))
+    assert "CDR" not in page
+    assert "rates over the threshold" not in page
+    assert "test images" not in page

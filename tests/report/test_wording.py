@@ -65,8 +65,9 @@ def test_the_table_of_models(make_run: Any) -> None:
 
 
 def test_the_image_level_rates_with_their_threshold(make_run: Any) -> None:
-    evaluations = [model.evaluation for model in collect(make_run()).models.values()]
-    assert not {"CDR", "Threshold"} & {row.title for row in model_rows(evaluations)}  # a run of before there were any
+    evaluations = [model.evaluation for model in collect(make_run(rates=False)).models.values()]
+    of_before = {"CDR", "Threshold", "AP, test images", "Training checkpoint", "Memory, training"}
+    assert not of_before & {row.title for row in model_rows(evaluations)}
     intervals = dict.fromkeys(("CDR", "MDR", "FDR"), (0.1, 0.95))
     found = FaultRates(0.4321, 6, 5, {"CDR": 0.9, "MDR": 0.06, "FDR": 0.04}, intervals)
     known = [replace(evaluations[0], fault_rates=found), *evaluations[1:]]
@@ -75,3 +76,23 @@ def test_the_image_level_rates_with_their_threshold(make_run: Any) -> None:
     assert rows["FDR"].cells[0][0] == "0.040"
     assert rows["Threshold"].cells[0][0] == "0.432"
     assert rows["Threshold"].cells[1][0] == rows["MDR"].cells[1][0] == "n/a"
+
+
+def test_what_was_measured_on_the_test_images_has_rows_of_its_own(make_run: Any) -> None:
+    models = [model.evaluation for model in collect(make_run(test=True)).models.values()]
+    rows = {row.title: row for row in model_rows([replace(models[0], test=None), *models[1:]])}
+    student = models[2].test
+    assert student is not None
+    assert student.fault_rates is not None
+    assert rows["AP50, test images"].cells[2][0] == f"{student.metrics['AP50']:.3f}"
+    assert rows["MDR, test images"].cells[2][0] == f"{student.fault_rates.rates['MDR']:.3f}"
+    assert rows["FDR, test images"].cells[0] == rows["AP, test images"].cells[0] == ("n/a", "")
+    assert not any("test images" in row.title for row in model_rows([replace(model, test=None) for model in models]))
+
+
+def test_memory_and_checkpoint(make_run: Any) -> None:
+    models = [model.evaluation for model in collect(make_run()).models.values()]
+    rows = {row.title: row for row in model_rows([replace(models[0], train_memory_bytes=None), *models[1:]])}
+    assert [value for value, _ in rows["Memory, training"].cells] == ["n/a", "912.0 MB", "912.0 MB"]
+    assert rows["Memory, testing"].cells[0][0] == "412.0 MB"
+    assert rows["Training checkpoint"].cells[2][0] == "28.4 MB"

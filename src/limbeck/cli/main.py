@@ -85,6 +85,13 @@ def _print_version(asked: bool) -> None:
         raise typer.Exit
 
 
+def _score(value: float | None) -> float | None:
+    """Refuse what is no score, nan too, which the ``min`` and ``max`` of an option may let through."""
+    if value is not None and not 0 <= value <= 1:
+        raise typer.BadParameter(f"must be from 0 to 1, was given {value}")
+    return value
+
+
 @app.callback()
 def _options(
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
@@ -194,27 +201,49 @@ def evaluate(
     overrides: Overrides = None,
     threshold: Annotated[
         float | None,
-        typer.Option(help="Score above which an image is detected; the page of a run names one.", min=0, max=1),
+        typer.Option(help="Score above which an image is detected; the page of a run names one.", callback=_score),
     ] = None,
 ) -> None:
-    """Measure a model on the validation data of a run file.
+    """Measure a model on the validation data of a run file, and on its test data if it has any.
 
-    CDR, MDR and FDR are the shares of images that are judged rightly, missed and detected falsely. They are shown with
-    a threshold only, since one that is chosen on these images flatters them.
+    CDR, MDR and FDR are the shares of images that are judged rightly, missed and detected falsely. Without a threshold
+    they are shown if there are test data, at the threshold that is best on the validation data; on these alone they
+    would be flattered.
 
     Example: `limbeck eval runs/demo/student/best.safetensors run.yaml --threshold 0.4`
     """
-    from limbeck.metrics.fault_rates import RATES, rates_at
+    from limbeck.cli.table import scores_table
+    from limbeck.metrics.fault_rates import operating_threshold
     from limbeck.predictor import evaluate_file
 
-    metrics, scores = evaluate_file(model, _load(run_file, overrides).data)
-    table = Table("metric", "value")
-    for name, value in metrics.metrics.items():
-        table.add_row(name, "undefined" if value < 0 else f"{value:.4f}")
-    if threshold is not None:
-        for name, value in zip(RATES, rates_at(scores, [threshold])[0], strict=True):
-            table.add_row(name, f"{value:.4f}")
-    out.print(table)
+    parts = evaluate_file(model, _load(run_file, overrides).data)
+    given = threshold is not None
+    if not given and "test" in parts and len(parts["val"][1].top_score):
+        threshold = operating_threshold(parts["val"][1])
+    out.print(scores_table(parts, threshold))
+    if threshold is not None and not given:
+        say(f"threshold {threshold:.4f}, chosen on the validation images: the rates on these are optimistic")
+
+
+@app.command()
+def rates(
+    run_dirs: Annotated[
+        list[Path], typer.Argument(help="Folders of runs or comparisons, one per data set.", show_default=False)
+    ],
+) -> None:
+    """Print the image-level rates of finished runs with memory, time and sizes, and the means over the data sets.
+
+    A row per data set and model: on the test images if there are any, else on the validation images.
+
+    Example: `limbeck rates runs/plugs runs/valves`
+    """
+    from limbeck.cli.table import rates_table
+    from limbeck.report.rates import rates_notes, read_rates
+
+    rows = read_rates(run_dirs)
+    out.print(rates_table(rows))
+    for line in rates_notes(rows):
+        say(line)
 
 
 @app.command()
@@ -223,7 +252,7 @@ def predict(
     images: Annotated[list[Path], typer.Argument(help="Image files or folders of images.", show_default=False)],
     save: Annotated[Path | None, typer.Option(help="Write the detections to this json file.")] = None,
     draw: Annotated[Path | None, typer.Option(help="Write the images with their boxes into this folder.")] = None,
-    min_score: Annotated[float, typer.Option(help="Leave out detections below this score.", min=0, max=1)] = 0.3,
+    min_score: Annotated[float, typer.Option(help="Leave out detections below this score.", callback=_score)] = 0.3,
 ) -> None:
     """Find objects in images.
 

@@ -1,15 +1,21 @@
-"""The tables that end a run and a comparison."""
+"""The tables of a run, of a comparison, of the rates of several runs and of a model file."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
-from limbeck.metrics.fault_rates import RATES
+from limbeck.data.config import PARTS, PartName
+from limbeck.metrics.coco import BoxMetrics
+from limbeck.metrics.fault_rates import RATES, ImageScores, rates_at
 from limbeck.pipeline import Outcome
 from limbeck.report.comparison import HEADER, ComparisonOutcome, table_rows
-from limbeck.report.formats import metric
+from limbeck.report.formats import UNKNOWN, metric
+from limbeck.report.rates import RATES_HEADER, RatesRow, rates_cells
 
 
 def rows_table(outcome: ComparisonOutcome) -> Table:
@@ -29,11 +35,9 @@ def comparison_table(outcome: Outcome) -> Table:
     for role in outcome.evaluations:
         table.add_column(role, justify="right")
     models = list(outcome.evaluations.values())
-    for name in ("AP", "AP50"):
-        table.add_row(name, *(_with_interval(name, model["metrics"], model["intervals"]) for model in models))
-    rates = [model["fault_rates"] for model in models]
-    for name in RATES:
-        table.add_row(name, *(_with_interval(name, found["rates"], found["intervals"]) for found in rates))
+    _add_scores(table, models)
+    if any(model.get("test") for model in models):
+        _add_scores(table, [model.get("test") or {} for model in models], ", test")
     table.add_row("parameters", *(f"{model['parameters'] / 1e6:.2f} M" for model in models))
     table.add_row("multiply-adds", *(f"{model['multiply_adds'] / 1e9:.2f} G" for model in models))
     table.add_row("latency", *(f"{model['latency_ms']['p50']:.1f} ms" for model in models))
@@ -50,7 +54,24 @@ def _table(title: str) -> Table:
     )
 
 
-def _with_interval(name: str, values: dict[str, float], intervals: dict[str, tuple[float, float]]) -> str:
+def _add_scores(table: Table, parts: Sequence[Mapping[str, Any]], what: str = "") -> None:
+    """Add AP and the image-level rates of the models on one part; a run of before there were rates has none."""
+    for name in ("AP", "AP50"):
+        table.add_row(
+            name + what, *(_with_interval(name, part.get("metrics"), part.get("intervals")) for part in parts)
+        )
+    rates = [part.get("fault_rates") or {} for part in parts]
+    if any(rates):
+        for name in RATES:
+            cells = (_with_interval(name, found.get("rates"), found.get("intervals")) for found in rates)
+            table.add_row(name + what, *cells)
+
+
+def _with_interval(
+    name: str, values: Mapping[str, float] | None, intervals: Mapping[str, tuple[float, float]] | None
+) -> str:
+    if values is None or intervals is None:
+        return UNKNOWN
     low, high = intervals[name]
     return escape(f"{metric(values[name])} [{metric(low)}, {metric(high)}]")
 
@@ -65,3 +86,29 @@ def _caption(outcome: Outcome) -> str:
     if outcome.gap_closed is not None:
         text += f"; gap closed: {outcome.gap_closed:.0%}"
     return text
+
+
+def scores_table(parts: Mapping[PartName, tuple[BoxMetrics, ImageScores]], threshold: float | None) -> Table:
+    """Return what a model file reached on each part; the image-level rates where there is a threshold."""
+    table = Table("metric", *(PARTS[part] for part in parts))
+    scored = [metrics.metrics for metrics, _ in parts.values()]
+    for name in scored[0]:
+        table.add_row(name, *("undefined" if values[name] < 0 else f"{values[name]:.4f}" for values in scored))
+    if threshold is not None:
+        rates = [rates_at(images, [threshold])[0] if len(images.top_score) else None for _, images in parts.values()]
+        for n, name in enumerate(RATES):
+            table.add_row(name, *("undefined" if found is None else f"{found[n]:.4f}" for found in rates))
+    return table
+
+
+def rates_table(rows: Sequence[RatesRow]) -> Table:
+    """Return the rates and the costs of models on several data sets, the means below."""
+    table = _table("Image-level rates")
+    table.padding = 0
+    for number, name in enumerate(RATES_HEADER):
+        table.add_column(name, justify="left" if number < 3 else "right", overflow="fold", no_wrap=number > 0)
+    for above, row in zip([None, *rows], rows, strict=False):
+        if above and above.threshold is not None and row.threshold is None:
+            table.add_section()
+        table.add_row(*map(escape, rates_cells(row)))
+    return table

@@ -14,7 +14,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
-from limbeck.report.collect import ModelRun, Run
+from limbeck.metrics.fault_rates import RATES
+from limbeck.report.collect import FaultRates, ModelRun, Run
 from limbeck.report.colours import COLOURS, LINE_STYLES
 from limbeck.roles import Role
 
@@ -146,6 +147,30 @@ def _pr_curve(name: str, models: Mapping[Role, ModelRun]) -> Figure:
         ap50 = [f"{role} {model.evaluation.per_class[name]['AP50']:.3f}" for role, model in models.items()]
         alt = f"Precision over recall for {name} at IoU 0.5. AP50: {', '.join(ap50)}."
         return Figure(name, _svg(canvas), alt)
+
+
+def rate_curves(run: Run) -> list[Figure]:
+    """Draw CDR, MDR and FDR over the threshold, one figure each, on the test images if there are any."""
+    models = {role: model.evaluation for role, model in run.models.items()}
+    part, found = "validation", {role: model.fault_rates for role, model in models.items()}
+    if any(model.test for model in models.values()):
+        part = "test"
+        found = {role: model.test.fault_rates if model.test else None for role, model in models.items()}
+    known = {role: rates for role, rates in found.items() if rates and rates.sweep}
+    return [_rate_curve(name, f"{name} on the {part} images", known) for name in RATES] if known else []
+
+
+def _rate_curve(name: str, title: str, models: Mapping[Role, FaultRates]) -> Figure:
+    with mpl.rc_context(STYLE):
+        canvas, axes = _canvas()
+        for role, rates in models.items():
+            thresholds, values = ([row[key] for row in rates.sweep] for key in ("threshold", name))
+            axes.plot(thresholds, values, color=COLOURS[role], linestyle=LINE_STYLES[role], label=role)
+            axes.plot(rates.threshold, rates.rates[name], color=COLOURS[role], marker="o", markersize=5, clip_on=False)
+        axes.set(xlim=(0, 1), ylim=(0, 1.03), xlabel="threshold", title=title)
+        axes.legend(frameon=False)
+        chosen = [f"{role} {rates.rates[name]:.3f} at {rates.threshold:.3f}" for role, rates in models.items()]
+        return Figure(title, _svg(canvas), f"{title} over the threshold: {', '.join(chosen)}.")
 
 
 def _canvas(height: float = 2.6) -> tuple[Canvas, Axes]:

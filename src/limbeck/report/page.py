@@ -11,7 +11,7 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 from limbeck.errors import RunFolderError
 from limbeck.report.collect import Run, collect
 from limbeck.report.colours import COLOURS
-from limbeck.report.figures import curves, metric_bars, pr_curves
+from limbeck.report.figures import curves, metric_bars, pr_curves, rate_curves
 from limbeck.report.formats import metric, signed
 from limbeck.report.pictures import MIN_SCORE, gallery
 from limbeck.report.wording import cards, model_rows, verdict
@@ -53,6 +53,7 @@ def render(run: Run) -> str:
         curves=curves(run),
         classes=class_rows(run),
         pr_curves=pr_curves(run),
+        rate_curves=rate_curves(run),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from limbeck.report.collect import Comparison, Difference, Evaluation, Run
+from limbeck.report.collect import Comparison, Difference, Evaluation, FaultRates, Run
 from limbeck.report.formats import UNKNOWN, count, duration, metric, optional, percent, signed, size
 
 
@@ -118,6 +118,9 @@ RATE_NOTES = {
 """The image-level rates and what they say."""
 
 
+_UNMEASURED = (UNKNOWN, "")
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """A row of the table of models: what, a unit or explanation, and one (value, interval) per model."""
@@ -131,11 +134,14 @@ def model_rows(models: Sequence[Evaluation]) -> list[Row]:
     """Return the table of the models side by side."""
     return [
         *(_metric_row(name, models) for name in ("AP", "AP50", "AP75", "AR100")),
-        *_rate_rows(models),
+        *_rate_rows([m.fault_rates for m in models]),
+        *_threshold_row(models),
+        *_test_rows(models),
         _row("Parameters", "", [count(m.parameters) for m in models]),
         _row("Multiply-adds", "per image", [optional(m.multiply_adds, count) for m in models]),
         _row("Latency", _latency_note(models), [_latency(m) for m in models]),
         _row("Weight file", "", [optional(m.weights_bytes, size) for m in models]),
+        *_resource_rows(models),
         _row("Training time", "", [optional(m.train_seconds, duration) for m in models]),
         _row("Epochs", "", [optional(m.epochs, str) for m in models]),
     ]
@@ -154,18 +160,45 @@ def _with_interval(
     return metric(values[name]), f"{metric(low_high[0])} to {metric(low_high[1])}" if low_high else ""
 
 
-def _rate_rows(models: Sequence[Evaluation]) -> Iterator[Row]:
-    """Yield the image-level rates and their threshold, unless the run is of before there were any."""
-    found = [model.fault_rates for model in models]
+def _rate_rows(found: Sequence[FaultRates | None], part: str = "") -> Iterator[Row]:
+    """Yield the image-level rates, unless the run is of before there were any."""
     if not any(found):
         return
     for name, note in RATE_NOTES.items():
         cells = (
-            (UNKNOWN, "") if known is None else _with_interval(name, known.rates, known.intervals) for known in found
+            _UNMEASURED if known is None else _with_interval(name, known.rates, known.intervals) for known in found
         )
-        yield Row(name, note, tuple(cells))
-    note = "score above which an image is detected, best for CDR on these images"
-    yield _row("Threshold", note, [optional(rates, lambda known: f"{known.threshold:.3f}") for rates in found])
+        yield Row(f"{name}{part}", note, tuple(cells))
+
+
+def _threshold_row(models: Sequence[Evaluation]) -> Iterator[Row]:
+    rates = [model.fault_rates for model in models]
+    if any(rates):
+        note = "score above which an image is detected, best for CDR on the validation images"
+        yield _row("Threshold", note, [optional(found, lambda known: f"{known.threshold:.3f}") for found in rates])
+
+
+def _test_rows(models: Sequence[Evaluation]) -> Iterator[Row]:
+    """Yield what was measured on the test images, if there are any."""
+    found = [model.test for model in models]
+    if not any(found):
+        return
+    for name in ("AP", "AP50"):
+        cells = (_UNMEASURED if test is None else _with_interval(name, test.metrics, test.intervals) for test in found)
+        yield Row(f"{name}, test images", "", tuple(cells))
+    yield from _rate_rows([None if test is None else test.fault_rates for test in found], ", test images")
+
+
+def _resource_rows(models: Sequence[Evaluation]) -> Iterator[Row]:
+    """Yield what older runs did not measure, as far as it is known of any model."""
+    measured = {
+        ("Training checkpoint", "with optimizer and methods"): [m.checkpoint_bytes for m in models],
+        ("Memory, training", "at its highest"): [m.train_memory_bytes for m in models],
+        ("Memory, testing", "at its highest, one image at a time"): [m.test_memory_bytes for m in models],
+    }
+    for (title, note), values in measured.items():
+        if any(values):
+            yield _row(title, note, [optional(value, size) for value in values])
 
 
 def _row(title: str, note: str, values: Sequence[str]) -> Row:
