@@ -201,3 +201,19 @@ def test_gap_closed() -> None:
     assert gap_closed(teacher=0.6, control=0.4, student=0.3) == pytest.approx(-0.5)
     assert gap_closed(teacher=0.4, control=0.4, student=0.5) is None
     assert gap_closed(teacher=0.3, control=0.4, student=0.5) is None
+
+
+def test_images_without_objects_are_drawn_and_their_false_alarms_count() -> None:
+    """Two images, one object: in a resample the false alarm on the other image comes 0, 1 or 2 times."""
+    content = {
+        "images": [{"id": 1, "file_name": "a.jpg"}, {"id": 2, "file_name": "nothing.jpg"}],
+        "categories": [{"id": 1, "name": "wheel"}],
+        "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [0, 0, 9, 9], "area": 81, "iscrowd": 0}],
+    }
+    box = {"category_id": 1, "bbox": [0.0, 0.0, 9.0, 9.0]}
+    matches = matched(content, [{"image_id": 2, "score": 0.9, **box}, {"image_id": 1, "score": 0.5, **box}])
+    weights = np.array([[1, 1], [2, 0], [1, 2], [0, 2]])
+    drawn = _weighted(matches, weights)["AP"]
+    assert drawn[:3] == pytest.approx([1 / 2, 1, 1 / 3])
+    assert np.isnan(drawn[3]), "without the object there is nothing to find"
+    assert set(resample(matches, samples=50).values["AP"][:50].round(3)) >= {0.5, 1.0}

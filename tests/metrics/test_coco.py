@@ -150,3 +150,12 @@ def test_json_survives_a_round_trip(random_set: Any) -> None:
     truth = CocoTruth.from_json(random_set(0)[0])
 
     assert CocoTruth.from_json(truth.to_json()) == truth
+
+
+def test_a_detection_on_an_image_without_objects_is_a_false_alarm() -> None:
+    truth = copy.deepcopy(ONE_BOX)
+    truth["images"].append({"id": 2, "file_name": "nothing.jpg", "width": 100, "height": 100})
+    hit = result([0, 0, 10, 10], score=0.5)
+    assert evaluate(CocoTruth.from_json(truth), [hit]).metrics["AP"] == 1
+    false_alarm = result([0, 0, 10, 10], score=0.9, image_id=2)
+    assert evaluate(CocoTruth.from_json(truth), [hit, false_alarm]).metrics["AP"] == pytest.approx(0.5)
