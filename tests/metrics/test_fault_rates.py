@@ -71,6 +71,23 @@ def test_intervals_hold_the_rate_and_shrink_with_the_number_of_images():
     assert rate_intervals(given, 0.5, samples=400) == intervals
 
 
+def test_the_intervals_are_those_of_drawn_images():
+    generator = np.random.default_rng(1)
+    given = ImageScores(generator.random(40) < 0.5, generator.random(40), 0)
+    found = rate_intervals(given, 0.6, samples=20_000)
+    rows = [generator.integers(40, size=40) for _ in range(5_000)]
+    drawn = [slow(ImageScores(given.has_object[n], given.top_score[n], 0), 0.6) for n in rows]
+    for (name, interval), values in zip(found.items(), np.transpose(drawn), strict=True):
+        assert interval == pytest.approx(np.quantile(values, [0.025, 0.975]), abs=0.026), name  # one image is 0.025
+
+
+def test_many_images_take_no_square_of_memory():
+    generator = np.random.default_rng(3)
+    given = ImageScores(generator.random(200_000) < 0.5, generator.random(200_000), 0)
+    assert 0 < operating_threshold(given) < 1
+    assert set(rate_intervals(given, 0.5)) == {"CDR", "MDR", "FDR"}
+
+
 def truth():
     box = {"category_id": 1, "bbox": [0, 0, 9, 9], "area": 81}
     return CocoTruth.from_json(

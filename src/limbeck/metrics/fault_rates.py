@@ -67,10 +67,12 @@ def rates_at(scores: ImageScores, thresholds: Sequence[float] | NDArray[np.float
         scores: Of N images, at least one.
         thresholds: (S,); a score must lie above one, not at it.
     """
-    detected = scores.top_score[None, :] > np.asarray(thresholds, dtype=np.float64)[:, None]
-    missing = (~detected & scores.has_object).mean(axis=1)
-    false = (detected & ~scores.has_object).mean(axis=1)
-    return np.stack([1 - missing - false, missing, false], axis=1)
+    with_object, without = (np.sort(scores.top_score[shown]) for shown in (scores.has_object, ~scores.has_object))
+    values = np.asarray(thresholds, dtype=np.float64)
+    missing = np.searchsorted(with_object, values, side="right")
+    false = len(without) - np.searchsorted(without, values, side="right")
+    count = len(scores.top_score)
+    return np.stack([count - missing - false, missing, false], axis=1) / count
 
 
 def operating_threshold(scores: ImageScores) -> float:
@@ -97,6 +99,9 @@ def rate_intervals(
 ) -> dict[str, tuple[float, float]]:
     """Return the percentile intervals of CDR, MDR and FDR over resamples of the images, by name.
 
+    As an image is either correct, missing or false, how many of each a resample holds is multinomial, and the three
+    numbers are drawn without the images.
+
     Args:
         scores: Of N images, at least one.
         threshold: What the best score of an image must exceed; it is held fixed.
@@ -104,9 +109,7 @@ def rate_intervals(
         seed: Seed of the drawing.
         level: Probability mass inside an interval.
     """
-    detected = scores.top_score > threshold
-    outcome = np.stack([detected == scores.has_object, ~detected & scores.has_object, detected & ~scores.has_object])
-    count = outcome.shape[1]
-    draws = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=samples)
-    low, high = np.quantile(draws @ outcome.T / count, [(1 - level) / 2, (1 + level) / 2], axis=0)
+    count, shares = len(scores.top_score), rates_at(scores, [threshold])[0]
+    drawn = np.random.default_rng(seed).multinomial(count, shares, size=samples) / count
+    low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2], axis=0)
     return {name: (float(low[n]), float(high[n])) for n, name in enumerate(RATES)}
