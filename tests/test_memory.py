@@ -63,7 +63,8 @@ def test_a_system_that_does_not_tell_gives_nothing(monkeypatch, tmp_path):
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no graphics card")
 def test_a_graphics_card_counts_its_tensors():
     card = torch.device("cuda")
-    start_peak(card)
+    torch.zeros(1, device=card)
+    assert start_peak(card)
     before = peak_bytes(card)
     used = torch.zeros(50 * MEGABYTE, dtype=torch.uint8, device=card)
     del used

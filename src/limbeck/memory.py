@@ -20,12 +20,13 @@ def start_peak(device: torch.device) -> bool:
     that was trained before would else count for the next one.
 
     Args:
-        device: Whose memory is meant. Without a graphics card it is that of the process, which Linux alone can reset.
+        device: Whose memory is meant; a graphics card must have been used before. Without one it is that of the
+            process, which Linux alone can reset.
     """
+    gc.collect()
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
         return True
-    gc.collect()
     with suppress(AttributeError, OSError, TypeError):  # the C library has no such function
         ctypes.CDLL(None).malloc_trim(0)
     try:
