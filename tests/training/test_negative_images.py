@@ -6,19 +6,20 @@ import pytest
 import torch
 
 from limbeck.config import TrainConfig
+from limbeck.errors import IncompatibleError
 from limbeck.lookup import build_model, find_method, method_config, model_config, names
 from limbeck.training.fit import build_methods
 from limbeck.training.module import Distillation
 from limbeck.training.teacher import FrozenTeacher
 
 TORCHVISION = ("torchvision_fcos", "torchvision_retinanet")
-OWN = [head for head in names("model") if head not in TORCHVISION]
+OWN = [head for head in names("model") if head not in (*TORCHVISION, "faster_rcnn")]
 CLASS_TERM = {"gfl": "quality_focal", "hsd_fti_fdet": "class"}
 """The name of the term of the classes where it is not ``focal``."""
 BACKGROUND = {"gfl": (1.0, 2), "hsd_fti_fdet": (1.0, 0)}
 """Weight and power of the probability in the term of a background location; the focal loss has 0.75 and 2."""
-NEED_BINS = ("hsd", "ld")
-"""Methods that compare side distributions, which the heads of torchvision do not have."""
+UNFIT = {"faster_rcnn": ("bckd", "hsd", "kd", "ld")} | dict.fromkeys(TORCHVISION, ("hsd", "ld"))
+"""Methods that refuse a head: they compare dense outputs, or side distributions, which it does not have."""
 
 
 def without_objects(batch, images):
@@ -79,7 +80,7 @@ def test_a_negative_image_leaves_the_terms_of_the_boxes_alone(head, make_detecto
 
 
 @pytest.fixture(scope="module")
-def pair_of(make_detector):
+def pair_of(make_detector, make_faster_rcnn):
     """Return a function that gives a student and a teacher with this head, the same for every test."""
 
     @cache
@@ -87,6 +88,8 @@ def pair_of(make_detector):
         if head in TORCHVISION:
             settings, classes = {"model": head, "backbone": "resnet18"}, ("wagon", "number")
             return [build_model(model_config(settings), classes) for _ in range(2)]
+        if head == "faster_rcnn":
+            return [make_faster_rcnn() for _ in range(2)]
         settings = {} if head in ("gfl", "hsd_fti_fdet") else {"reg_max": 16}
         settings |= {"prior_offset": 0.0} if head == "fcos" else {}
         return [make_detector(head, seed=seed, **settings) for seed in (0, 1)]
@@ -95,15 +98,18 @@ def pair_of(make_detector):
 
 
 @pytest.mark.parametrize("negative", [(0, 1), (1,)], ids=["all", "half"])
-@pytest.mark.parametrize(
-    ("head", "method"),
-    [(head, method) for head in names("model") for method in names("method") if head in OWN or method not in NEED_BINS],
-)
+@pytest.mark.parametrize("method", names("method"))
+@pytest.mark.parametrize("head", names("model"))
 def test_every_method_distils_on_negative_images(head, method, negative, pair_of, make_batch):
     student, teacher = pair_of(head)
     student.zero_grad()
     batch = without_objects(make_batch(images=2), negative)
-    methods = build_methods([method_config({"name": method})], student, teacher, [batch], canvas_wh=(64, 64))
+    config = method_config({"name": method})
+    if method in UNFIT.get(head, ()):
+        with pytest.raises(IncompatibleError):
+            build_methods([config], student, teacher, [batch], canvas_wh=(64, 64))
+        return
+    methods = build_methods([config], student, teacher, [batch], canvas_wh=(64, 64))
     holder = FrozenTeacher(teacher) if find_method(method).uses_teacher else None
     module = Distillation(student.train(), methods, holder, TrainConfig(), seed=0, total_steps=1)
     terms = module.loss_terms(batch).losses
@@ -114,8 +120,9 @@ def test_every_method_distils_on_negative_images(head, method, negative, pair_of
     assert all(p.grad is not None and p.grad.isfinite().all() for p in student.parameters())
 
 
-@pytest.mark.parametrize("head", TORCHVISION)
-def test_the_heads_of_torchvision_learn_only_the_background_without_objects(head, pair_of, make_batch):
+@pytest.mark.parametrize("head", [*TORCHVISION, "faster_rcnn"])
+def test_the_other_heads_learn_only_the_background_without_objects(head, pair_of, make_batch):
     _, _, losses = supervised(pair_of(head)[0], without_objects(make_batch(images=2), [0, 1]))
-    assert losses["focal"] > 0
-    assert all(value == 0 for name, value in losses.items() if name != "focal")
+    of_classes = {name for name in losses if name in ("focal", "rpn_objectness", "roi_class")}
+    assert of_classes
+    assert all((value > 0) == (name in of_classes) for name, value in losses.items())
