@@ -79,14 +79,15 @@ def content_of(outcome: ComparisonOutcome) -> dict[str, Any]:
 
 
 def section(content: Mapping[str, Any]) -> str:
-    """Return the table of a comparison in Markdown, and the commands: of all rows, then of each method alone."""
+    """Return the table of a comparison in Markdown, and its command; on the data sets of each method alone, too."""
     teacher = content["teacher"]
     rows = [["", "AP", "AP50", "AP - control", "seed by seed", "gap closed"]]
     if teacher is not None:
         rows += [["teacher", metric(teacher["AP"]), metric(teacher["AP50"]), "", "", ""]]
     rows += [[row.name, *_cells(row)] for row in _rows(content)]
-    command, methods = content["command"], [row.name for row in _rows(content) if row.gains]
-    commands = [command, *(f"{command} 'methods={{{method}: [{method}]}}'" for method in methods)]
+    command = content["command"]
+    alone = [row.name for row in _rows(content) if row.gains and content["name"] in DATA_SETS]
+    commands = [command, *(f"{command} 'methods={{{method}: [{method}]}}'" for method in alone)]
     return "\n".join([_table(rows), "", "```", *commands, "```"])
 
 
@@ -136,7 +137,7 @@ def main(names: Sequence[str]) -> None:
         (RESULTS / f"{name}.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
         shutil.copy(outcome.plot, RESULTS / f"{name}.png")
         print(f"\n## {name}\n\n{section(content)}")
-    for group in (DATA_SETS, FREIGHT):
+    for group in (group for group in (DATA_SETS, FREIGHT) if set(group) & set(names)):
         print(f"\n{summary(kept(group))}")
 
 

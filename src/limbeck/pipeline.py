@@ -22,6 +22,7 @@ from limbeck.deploy.runtime.manifest import MODEL_NAME
 from limbeck.errors import IncompatibleError, RunFolderError
 from limbeck.evaluation import compare
 from limbeck.files import write_json
+from limbeck.report.formats import counted
 from limbeck.report.page import write_report
 from limbeck.roles import ROLES, Role
 from limbeck.run_folder import RunFolder
@@ -193,5 +194,5 @@ def export_weights(weights: Path, task: Detection2DTask, config: RunConfig, to: 
     threads = torch.get_num_threads()
     timing = onnx_latency(to / MODEL_NAME, threads)
     amend_bundle(to, latency_ms={**asdict(timing), "threads": threads})
-    say(f"  ONNX Runtime: {timing.p50:.1f} ms per image with {threads} threads")
+    say(f"  ONNX Runtime: {timing.p50:.1f} ms per image with {counted(threads, 'thread')}")
     return to

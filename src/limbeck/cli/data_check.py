@@ -17,7 +17,7 @@ from limbeck.data.duplicates import Pair
 from limbeck.data.survey import HUGE_SHARE, MEDIUM_SIDE, QUANTILES, SMALL_SIDE, TINY_SIDE, ClassCount
 from limbeck.errors import LimbeckError
 from limbeck.files import write_json
-from limbeck.report.formats import percent
+from limbeck.report.formats import counted, percent
 from limbeck.report.sheet import draw_sheet
 
 MAX_CLASSES = 40
@@ -176,15 +176,11 @@ def _verdict(found: Audit) -> str:
     listed = [", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts
     looked_at = f"{' and '.join(listed) or 'no'} images"
     if found.problems:
-        count = _count(found.problems, "problem")
+        count = counted(len(found.problems), "problem")
         return f"{looked_at} are sound; {count}: a training would stop, or leave out what is broken (data.on_broken)"
     if found.warnings:
-        return f"sound: {looked_at}, with {_count(found.warnings, 'warning')}"
+        return f"sound: {looked_at}, with {counted(len(found.warnings), 'warning')}"
     return f"sound: {looked_at}"
-
-
-def _count(things: Sequence[object], name: str) -> str:
-    return f"{len(things)} {name}{'' if len(things) == 1 else 's'}"
 
 
 def _print_lines(out: Console, mark: str, lines: Iterable[str]) -> None:

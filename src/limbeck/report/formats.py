@@ -42,6 +42,15 @@ def count(value: float) -> str:
     return f"{rounded:g}"
 
 
+def counted(number: int, noun: str) -> str:
+    """Write how many there are.
+
+    >>> counted(1, "thread"), counted(2, "thread")
+    ('1 thread', '2 threads')
+    """
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def size(num_bytes: float) -> str:
     """Write a file size in decimal units: 4_200_000 as 4.2 MB."""
     return f"{num_bytes / 1e6:.1f} MB" if num_bytes >= 1e5 else f"{num_bytes / 1e3:.1f} kB"

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from limbeck.report.collect import Comparison, Difference, Evaluation, FaultRates, Run
-from limbeck.report.formats import UNKNOWN, count, duration, metric, optional, percent, signed, size
+from limbeck.report.formats import UNKNOWN, count, counted, duration, metric, optional, percent, signed, size
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +207,7 @@ def _row(title: str, note: str, values: Sequence[str]) -> Row:
 
 def _latency_note(models: Sequence[Evaluation]) -> str:
     threads = {m.latency_ms.threads for m in models if m.latency_ms and m.latency_ms.threads}
-    with_threads = f", {threads.pop()} threads" if len(threads) == 1 else ""
+    with_threads = f", {counted(threads.pop(), 'thread')}" if len(threads) == 1 else ""
     return f"ms per image, median (95th percentile){with_threads}"
 
 
