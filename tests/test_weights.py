@@ -77,7 +77,10 @@ def without(key):
         (spoil_json(format=99, new_entry=1), "written by a newer limbeck; this one reads format 1"),
         (spoil_json(model={}), "cannot be built"),
         (spoil_json(model={"model": "gone"}), "cannot be built: there is no model 'gone'"),
-        (spoil_json(model={"model": "gfl", "backbone": "test_resnet", "wide": 2}), "cannot be built"),
+        (
+            spoil_json(model={"model": "gfl", "backbone": "test_resnet", "wide": 2}),
+            "cannot be built: wide: Extra inputs",
+        ),
         (spoil_json(model={"model": "gfl", "backbone": "test_resnet"}), "are of another model than its json: "),
         (spoil_json(classes=["wheel"]), r"are of another model than its json: size mismatch for \S+"),
     ],
@@ -88,6 +91,7 @@ def test_what_is_missing_or_broken_is_said_plainly(spoil, words, saved):
     with pytest.raises(CheckpointError, match=words) as caught:
         load_weights(path)
     assert str(path.with_suffix("")) in caught.value.message
+    assert len(caught.value.message.splitlines()) == 1
 
 
 def test_another_model_is_explained_in_one_line(saved):

@@ -6,8 +6,9 @@ broken file), 1 for a failure of the run itself (a diverged loss, an export that
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
+from typing import Any
 
 
 class LimbeckError(Exception):
@@ -105,3 +106,13 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """
     match = get_close_matches(name, list(known), n=1, cutoff=0.6)
     return f" (did you mean '{match[0]}'?)" if match else ""
+
+
+def first_detail(details: Sequence[Mapping[str, Any]]) -> str:
+    """Return the first of the details of pydantic's ``ValidationError`` in one line, with the place if it has one.
+
+    >>> first_detail([{"loc": ("sizes", 0), "msg": "Input should be a valid integer"}])
+    'sizes.0: Input should be a valid integer'
+    """
+    where = ".".join(str(part) for part in details[0]["loc"])
+    return f"{where}: {details[0]['msg']}" if where else str(details[0]["msg"])

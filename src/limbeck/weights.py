@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from limbeck.core.model import Model, ModelConfig
-from limbeck.errors import CheckpointError, LimbeckError
+from limbeck.errors import CheckpointError, LimbeckError, first_detail
 from limbeck.files import write_text
 from limbeck.imaging import ResizeMode
 from limbeck.lookup import build_model, model_config
@@ -109,7 +109,8 @@ def _model_settings(path: Path, info: WeightsInfo) -> ModelConfig:
     try:
         return model_config({**settings, "pretrained": False} if "pretrained" in settings else settings)
     except (KeyError, ValidationError, LimbeckError) as error:
-        raise CheckpointError(f"The model in {path.with_suffix('.json')} cannot be built: {error}") from error
+        what = first_detail(error.errors()) if isinstance(error, ValidationError) else error
+        raise CheckpointError(f"The model in {path.with_suffix('.json')} cannot be built: {what}") from error
 
 
 def read_info(path: Path) -> WeightsInfo:
@@ -132,6 +133,8 @@ def read_info(path: Path) -> WeightsInfo:
         ) from None
     except KeyError as error:
         raise CheckpointError(f"{beside} is broken: the entry {error} is missing.") from error
+    except ValidationError as error:
+        raise CheckpointError(f"{beside} is broken: {first_detail(error.errors())}") from error
     except (OSError, ValueError, TypeError) as error:
         raise CheckpointError(f"{beside} is broken: {error}") from error
     if info is None:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from limbeck.errors import DataError, RunFolderError
+from limbeck.errors import DataError, RunFolderError, first_detail
 from limbeck.metrics.coco import CocoResult, CocoTruth, check_predictions
 from limbeck.roles import ROLES, Role
 
@@ -326,9 +326,7 @@ def _read(path: Path, kind: type[T]) -> T:
     try:
         return TypeAdapter(kind).validate_json(_text(path))
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise RunFolderError(f"{path} cannot be used: {f'{where}: ' if where else ''}{first['msg']}.") from error
+        raise RunFolderError(f"{path} cannot be used: {first_detail(error.errors())}.") from error
 
 
 def _text(path: Path) -> str:
