@@ -22,7 +22,7 @@ def rows_table(outcome: ComparisonOutcome) -> Table:
     """Return the rows of a comparison below one another; what belongs to a value stands under it."""
     table = _table(f"{outcome.folder.name}: validation images, 95 % intervals in brackets")
     for name in HEADER:
-        table.add_column(name, justify="right" if name else "left")
+        table.add_column(name, justify="right" if name else "left", overflow="fold")
     for cells in table_rows(outcome):
         table.add_row(*(escape(cell.replace(" [", "\n[").replace(" ±", "\n±")) for cell in cells))
     return table

@@ -157,7 +157,7 @@ def _add_legend(canvas: Canvas, *, with_interval: bool) -> None:
     interval = Line2D([], [], label="95 % interval over the validation images", **INTERVAL)
     canvas.legend(
         handles=[
-            Line2D([], [], color=COLOURS["student"], label="one seed", **DOT),
+            Line2D([], [], color=COLOURS["student" if with_interval else "control"], label="one seed", **DOT),
             Line2D([], [], label="mean over the seeds", **MEAN),
             *([interval] if with_interval else []),
         ],
