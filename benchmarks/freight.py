@@ -69,7 +69,7 @@ def shift_rows(rounds: int) -> Iterator[dict[str, Any]]:
                 candidates[f"ours, {name}"] = lambda m=maps, a=axis: axial_shift(m, SHIFT, a)
                 candidates[f"padded, {name}"] = lambda m=maps, a=axis: padded(m, a)
                 candidates[f"rolled, {name}"] = lambda m=maps, a=axis: rolled(m, a)
-            seconds = medians(candidates, REPEATS * rounds)
+            seconds = medians(candidates, REPEATS * rounds, own_memory=True)
             for name, value in seconds.items():
                 total[name] = total.get(name, 0.0) + value
             yield shift_row(f"{shape[1]} x {shape[2]} x {shape[3]}", dtype, seconds)

@@ -29,7 +29,7 @@ from limbeck.report.comparison import ComparisonOutcome, difference, spread
 from limbeck.report.formats import metric, optional, percent, signed
 
 DATA_SETS = ("bccd", "road_cracks_potholes", "weld_defects", "railway_wagons")
-FREIGHT = ("weld_defects-freight",)
+FREIGHT = ("road_cracks_potholes-freight", "weld_defects-freight")
 """The freight-train systems on one student; they are taught by the teachers of the comparisons before them."""
 STUDENTS = ("asmlp-resnet18",)
 PAGES = {"docs/results.md": DATA_SETS, "docs/results-freight.md": (*FREIGHT, *STUDENTS)}

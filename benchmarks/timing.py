@@ -17,11 +17,19 @@ from limbeck.run_folder import hardware
 RESULTS = Path(__file__).parent / "results"
 
 
-def medians(candidates: Mapping[str, Callable[[], object]], rounds: int, warmup: int = 2) -> dict[str, float]:
-    """Return the median seconds of each candidate over ``rounds`` rounds in which all of them run once in turn."""
+def medians(
+    candidates: Mapping[str, Callable[[], object]], rounds: int, warmup: int = 2, *, own_memory: bool = False
+) -> dict[str, float]:
+    """Return the median seconds of each candidate over ``rounds`` rounds in which all of them run once in turn.
+
+    With ``own_memory`` each runs once untimed before it is timed, so that it finds the memory that it gave back itself;
+    else a short one pays for what the one before it left to the system.
+    """
     times: dict[str, list[float]] = {name: [] for name in candidates}
     for turn in range(warmup + rounds):
         for name, run in candidates.items():
+            if own_memory:
+                run()
             started = time.perf_counter()
             run()
             if torch.cuda.is_available():
