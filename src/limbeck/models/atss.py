@@ -9,11 +9,11 @@ from torch import Tensor
 
 from limbeck.core.dense2d import DenseDetectorConfig, assign_batch
 from limbeck.core.dense_heads import box_channels, centerness_losses, raw_output
-from limbeck.core.model import DenseSpec2D, Model
-from limbeck.core.outputs import DenseAssignment2D, DenseRaw2D, Detections2D
+from limbeck.core.model import DenseSpec2D
+from limbeck.core.outputs import DenseAssignment2D, DenseRaw2D
 from limbeck.core.samples import Batch, Boxes2D
 from limbeck.nn.heads import DenseHead, Norm
-from limbeck.nn.pyramid_net import PyramidNet
+from limbeck.nn.pyramid_detector import PyramidDetector
 from limbeck.ops.assign2d import atss
 from limbeck.ops.boxes2d import decode_deltas
 from limbeck.ops.pyramid import PriorGrid
@@ -23,7 +23,7 @@ DELTA_SCALES = (0.1, 0.1, 0.2, 0.2)
 """Shift and log size of a box per unit of the head's output, so that all four are of like size."""
 
 
-class ATSS(Model[Boxes2D, DenseRaw2D, DenseAssignment2D, Detections2D]):
+class ATSS(PyramidDetector[DenseRaw2D, DenseAssignment2D]):
     """ATSS detector: one square prior per cell, ATSS assignment, focal loss and a centerness branch.
 
     Args:
@@ -40,12 +40,11 @@ class ATSS(Model[Boxes2D, DenseRaw2D, DenseAssignment2D, Detections2D]):
         prior_scale: float = Field(8.0, gt=0)
         topk: int = Field(9, ge=1)
 
+    config: Config
     spec: DenseSpec2D
 
     def __init__(self, config: Config, classes: tuple[str, ...]) -> None:
-        super().__init__()
-        self.config = config
-        self.trunk = PyramidNet(config)
+        super().__init__(config)
         self.dense_head = DenseHead(
             config.channels,
             len(classes),
@@ -59,11 +58,6 @@ class ATSS(Model[Boxes2D, DenseRaw2D, DenseAssignment2D, Detections2D]):
         )
         priors = PriorGrid(config.strides, scales=(config.prior_scale,))
         self.spec = self.trunk.dense_spec(classes, priors, config.reg_max)
-
-    def features(self, batch: Batch[Boxes2D]) -> list[Tensor]:
-        """Return the pyramid, (B,C,H_l,W_l) per level."""
-        levels: list[Tensor] = self.trunk(batch.images)
-        return levels
 
     def head(self, features: list[Tensor], batch: Batch[Boxes2D]) -> DenseRaw2D:
         """Return the dense predictions for a pyramid."""
@@ -87,10 +81,6 @@ class ATSS(Model[Boxes2D, DenseRaw2D, DenseAssignment2D, Detections2D]):
     def losses(self, raw: DenseRaw2D, assignment: DenseAssignment2D, batch: Batch[Boxes2D]) -> dict[str, Tensor]:
         """Return the terms of `limbeck.core.dense_heads.centerness_losses`."""
         return centerness_losses(raw, assignment, BOX_WEIGHT)
-
-    def predict(self, raw: DenseRaw2D, batch: Batch[Boxes2D]) -> list[Detections2D]:
-        """Return the detections of every image, boxes in pixels of the original image."""
-        return self.config.postprocess.detections(raw, batch)
 
 
 def _decode(deltas: Tensor, priors_xyxy: Tensor, strides: Tensor) -> Tensor:

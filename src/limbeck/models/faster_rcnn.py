@@ -12,8 +12,6 @@ from torchvision.models.detection._utils import Matcher
 from torchvision.models.detection.rpn import RPNHead
 
 from limbeck.core.dense2d import Postprocess, PyramidConfig
-from limbeck.core.model import Model
-from limbeck.core.outputs import Detections2D
 from limbeck.core.parallel import mean_over_processes
 from limbeck.core.samples import Batch, Boxes2D
 from limbeck.core.two_stage2d import (
@@ -24,7 +22,8 @@ from limbeck.core.two_stage2d import (
     sample_anchors,
     sample_rois,
 )
-from limbeck.nn.pyramid_net import COARSEST_BACKBONE_STRIDE, PyramidNet
+from limbeck.nn.pyramid_detector import PyramidDetector
+from limbeck.nn.pyramid_net import COARSEST_BACKBONE_STRIDE
 from limbeck.nn.roi_head import RoiHead
 from limbeck.ops.boxes2d import decode_deltas, encode_deltas
 from limbeck.ops.precision import at_least_float32
@@ -69,7 +68,7 @@ class Roi(BaseModel):
     delta_weights: tuple[float, float, float, float] = (10.0, 10.0, 5.0, 5.0)
 
 
-class FasterRCNN(Model[Boxes2D, TwoStageRaw2D, TwoStageAssignment2D, Detections2D]):
+class FasterRCNN(PyramidDetector[TwoStageRaw2D, TwoStageAssignment2D]):
     """Faster R-CNN detector with FPN.
 
     The RPN works on all levels, the second stage on those that come from the backbone.
@@ -88,20 +87,15 @@ class FasterRCNN(Model[Boxes2D, TwoStageRaw2D, TwoStageAssignment2D, Detections2
         roi: Roi = Roi()
         postprocess: Postprocess = Postprocess(nms_iou=0.5)
 
+    config: Config
+
     def __init__(self, config: Config, classes: tuple[str, ...]) -> None:
-        super().__init__()
-        self.config = config
+        super().__init__(config)
         self.grid = PriorGrid(config.strides, scales=(config.rpn.prior_scale,), ratios=config.rpn.ratios)
         self.roi_strides = tuple(stride for stride in config.strides if stride <= COARSEST_BACKBONE_STRIDE)
-        self.trunk = PyramidNet(config)
         self.rpn = RPNHead(config.channels, self.grid.per_cell)
         self.roi_head = RoiHead(config.channels * config.roi.pooled_size**2, config.roi.hidden, len(classes))
         self.spec = self.trunk.spec(classes)
-
-    def features(self, batch: Batch[Boxes2D]) -> list[Tensor]:
-        """Return the pyramid, (B,C,H_l,W_l) per level."""
-        levels: list[Tensor] = self.trunk(batch.images)
-        return levels
 
     def head(self, features: list[Tensor], batch: Batch[Boxes2D]) -> TwoStageRaw2D:
         """Return what both stages say of a pyramid.
@@ -208,10 +202,6 @@ class FasterRCNN(Model[Boxes2D, TwoStageRaw2D, TwoStageAssignment2D, Detections2
             "roi_class": (classes * rois.weights.flatten()).sum() / num_rois,
             "roi_box": _roi_rows(raw, rois).sum() / num_rois,
         }
-
-    def predict(self, raw: TwoStageRaw2D, batch: Batch[Boxes2D]) -> list[Detections2D]:
-        """Return the detections of every image, boxes in pixels of the original image."""
-        return self.config.postprocess.detections(raw, batch)
 
 
 def _anchor_rows(raw: TwoStageRaw2D, anchors: Samples2D) -> Tensor:

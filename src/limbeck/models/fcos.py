@@ -9,11 +9,11 @@ from torch import Tensor
 
 from limbeck.core.dense2d import DenseDetectorConfig, assign_batch
 from limbeck.core.dense_heads import box_channels, centerness_losses, raw_output
-from limbeck.core.model import DenseSpec2D, Model
-from limbeck.core.outputs import DenseAssignment2D, DenseRaw2D, Detections2D
+from limbeck.core.model import DenseSpec2D
+from limbeck.core.outputs import DenseAssignment2D, DenseRaw2D
 from limbeck.core.samples import Batch, Boxes2D
 from limbeck.nn.heads import DenseHead, Norm
-from limbeck.nn.pyramid_net import PyramidNet
+from limbeck.nn.pyramid_detector import PyramidDetector
 from limbeck.ops.assign2d import fcos
 from limbeck.ops.boxes2d import centres, decode_distances
 from limbeck.ops.pyramid import PriorGrid
@@ -21,7 +21,7 @@ from limbeck.ops.pyramid import PriorGrid
 BOX_WEIGHT = 1.0
 
 
-class FCOS(Model[Boxes2D, DenseRaw2D, DenseAssignment2D, Detections2D]):
+class FCOS(PyramidDetector[DenseRaw2D, DenseAssignment2D]):
     """FCOS detector: one point per cell, assigned by size and by nearness to the centre, with a centerness branch.
 
     FCOS has no anchors. Its priors are squares around the points; nothing but their centres is used here, and they let
@@ -42,12 +42,11 @@ class FCOS(Model[Boxes2D, DenseRaw2D, DenseAssignment2D, Detections2D]):
         prior_offset: float = Field(0.5, ge=0, le=1)
         sampling_radius: float = Field(1.5, gt=0)
 
+    config: Config
     spec: DenseSpec2D
 
     def __init__(self, config: Config, classes: tuple[str, ...]) -> None:
-        super().__init__()
-        self.config = config
-        self.trunk = PyramidNet(config)
+        super().__init__(config)
         self.dense_head = DenseHead(
             config.channels,
             len(classes),
@@ -61,11 +60,6 @@ class FCOS(Model[Boxes2D, DenseRaw2D, DenseAssignment2D, Detections2D]):
         )
         priors = PriorGrid(config.strides, scales=(config.prior_scale,), offset=config.prior_offset)
         self.spec = self.trunk.dense_spec(classes, priors, config.reg_max)
-
-    def features(self, batch: Batch[Boxes2D]) -> list[Tensor]:
-        """Return the pyramid, (B,C,H_l,W_l) per level."""
-        levels: list[Tensor] = self.trunk(batch.images)
-        return levels
 
     def head(self, features: list[Tensor], batch: Batch[Boxes2D]) -> DenseRaw2D:
         """Return the dense predictions for a pyramid."""
@@ -90,10 +84,6 @@ class FCOS(Model[Boxes2D, DenseRaw2D, DenseAssignment2D, Detections2D]):
     def losses(self, raw: DenseRaw2D, assignment: DenseAssignment2D, batch: Batch[Boxes2D]) -> dict[str, Tensor]:
         """Return the terms of `limbeck.core.dense_heads.centerness_losses`."""
         return centerness_losses(raw, assignment, BOX_WEIGHT)
-
-    def predict(self, raw: DenseRaw2D, batch: Batch[Boxes2D]) -> list[Detections2D]:
-        """Return the detections of every image, boxes in pixels of the original image."""
-        return self.config.postprocess.detections(raw, batch)
 
 
 def _decode(distances_ltrb: Tensor, priors_xyxy: Tensor, strides: Tensor) -> Tensor:

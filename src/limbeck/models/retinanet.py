@@ -9,13 +9,13 @@ from torch import Tensor
 
 from limbeck.core.dense2d import DenseDetectorConfig, assign_batch
 from limbeck.core.dense_heads import DISTRIBUTION_WEIGHT, SIDES, box_channels, distribution_rows, raw_output
-from limbeck.core.model import DenseSpec2D, Model
-from limbeck.core.outputs import DenseAssignment2D, DenseRaw2D, Detections2D
+from limbeck.core.model import DenseSpec2D
+from limbeck.core.outputs import DenseAssignment2D, DenseRaw2D
 from limbeck.core.samples import Batch, Boxes2D
 from limbeck.losses.box import iou_rows
 from limbeck.losses.detection import focal_rows
 from limbeck.nn.heads import DenseHead, Norm
-from limbeck.nn.pyramid_net import PyramidNet
+from limbeck.nn.pyramid_detector import PyramidDetector
 from limbeck.ops.assign2d import max_iou
 from limbeck.ops.boxes2d import decode_deltas, encode_deltas
 from limbeck.ops.pyramid import PriorGrid
@@ -24,7 +24,7 @@ OCTAVES = (4.0, 4.0 * 2 ** (1 / 3), 4.0 * 2 ** (2 / 3))
 RATIOS = (0.5, 1.0, 2.0)
 
 
-class RetinaNet(Model[Boxes2D, DenseRaw2D, DenseAssignment2D, Detections2D]):
+class RetinaNet(PyramidDetector[DenseRaw2D, DenseAssignment2D]):
     """RetinaNet detector: every anchor is a location of its own, so that N = 9 times the cells.
 
     Args:
@@ -40,13 +40,12 @@ class RetinaNet(Model[Boxes2D, DenseRaw2D, DenseAssignment2D, Detections2D]):
         reg_max: int | None = Field(None, ge=1)
         box_loss: Literal["l1", "giou"] = "l1"
 
+    config: Config
     spec: DenseSpec2D
 
     def __init__(self, config: Config, classes: tuple[str, ...]) -> None:
-        super().__init__()
-        self.config = config
+        super().__init__(config)
         grid = PriorGrid(config.strides, scales=OCTAVES, ratios=RATIOS)
-        self.trunk = PyramidNet(config)
         self.dense_head = DenseHead(
             config.channels,
             grid.per_cell * len(classes),
@@ -57,11 +56,6 @@ class RetinaNet(Model[Boxes2D, DenseRaw2D, DenseAssignment2D, Detections2D]):
             towers=config.towers,
         )
         self.spec = self.trunk.dense_spec(classes, grid, config.reg_max)
-
-    def features(self, batch: Batch[Boxes2D]) -> list[Tensor]:
-        """Return the pyramid, (B,C,H_l,W_l) per level."""
-        levels: list[Tensor] = self.trunk(batch.images)
-        return levels
 
     def head(self, features: list[Tensor], batch: Batch[Boxes2D]) -> DenseRaw2D:
         """Return the dense predictions for a pyramid."""
@@ -94,10 +88,6 @@ class RetinaNet(Model[Boxes2D, DenseRaw2D, DenseAssignment2D, Detections2D]):
             return iou_rows(predicted, target, "giou")
         priors = raw.priors_xyxy.expand(*positive.shape, 4)[positive]
         return (encode_deltas(predicted, priors) - encode_deltas(target, priors)).abs().sum(dim=1)
-
-    def predict(self, raw: DenseRaw2D, batch: Batch[Boxes2D]) -> list[Detections2D]:
-        """Return the detections of every image, boxes in pixels of the original image."""
-        return self.config.postprocess.detections(raw, batch)
 
 
 def _decode(deltas: Tensor, priors_xyxy: Tensor, strides: Tensor) -> Tensor:

@@ -7,11 +7,11 @@ from torch import Tensor
 
 from limbeck.core.dense2d import DenseDetectorConfig, assign_batch
 from limbeck.core.dense_heads import box_channels, raw_output
-from limbeck.core.model import DenseSpec2D, Model
-from limbeck.core.outputs import DenseAssignment2D, DenseRaw2D, Detections2D
+from limbeck.core.model import DenseSpec2D
+from limbeck.core.outputs import DenseAssignment2D, DenseRaw2D
 from limbeck.core.samples import Batch, Boxes2D
 from limbeck.nn.heads import DenseHead, Norm
-from limbeck.nn.pyramid_net import PyramidNet
+from limbeck.nn.pyramid_detector import PyramidDetector
 from limbeck.ops.assign2d import atss
 from limbeck.ops.pyramid import PriorGrid
 
@@ -24,7 +24,7 @@ class DistributionDetectorConfig(DenseDetectorConfig):
     topk: int = Field(9, ge=1)
 
 
-class DistributionDetector(Model[Boxes2D, DenseRaw2D, DenseAssignment2D, Detections2D]):
+class DistributionDetector(PyramidDetector[DenseRaw2D, DenseAssignment2D]):
     """A detector on a pyramid, all but its losses. Abstract.
 
     Args:
@@ -33,12 +33,11 @@ class DistributionDetector(Model[Boxes2D, DenseRaw2D, DenseAssignment2D, Detecti
         norm: Norm in plain towers.
     """
 
+    config: DistributionDetectorConfig
     spec: DenseSpec2D
 
     def __init__(self, config: DistributionDetectorConfig, classes: tuple[str, ...], norm: Norm) -> None:
-        super().__init__()
-        self.config = config
-        self.trunk = PyramidNet(config)
+        super().__init__(config)
         self.dense_head = DenseHead(
             config.channels,
             len(classes),
@@ -52,11 +51,6 @@ class DistributionDetector(Model[Boxes2D, DenseRaw2D, DenseAssignment2D, Detecti
         priors = PriorGrid(config.strides, scales=(config.prior_scale,))
         self.spec = self.trunk.dense_spec(classes, priors, config.reg_max)
 
-    def features(self, batch: Batch[Boxes2D]) -> list[Tensor]:
-        """Return the pyramid, (B,C,H_l,W_l) per level."""
-        levels: list[Tensor] = self.trunk(batch.images)
-        return levels
-
     def head(self, features: list[Tensor], batch: Batch[Boxes2D]) -> DenseRaw2D:
         """Return the dense predictions for a pyramid."""
         maps = self.dense_head(features)
@@ -68,7 +62,3 @@ class DistributionDetector(Model[Boxes2D, DenseRaw2D, DenseAssignment2D, Detecti
         return assign_batch(
             raw, batch, lambda r, boxes: atss(r.priors_xyxy, r.level_sizes, boxes, topk=self.config.topk)
         )
-
-    def predict(self, raw: DenseRaw2D, batch: Batch[Boxes2D]) -> list[Detections2D]:
-        """Return the detections of every image, boxes in pixels of the original image."""
-        return self.config.postprocess.detections(raw, batch)
