@@ -1,4 +1,4 @@
-"""Shared by all tests: the network is forbidden, here and in every process that a test starts."""
+"""Shared by all tests: no network, here and in every process that a test starts, and the same examples in every run."""
 
 import importlib.util
 import os
@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 OFFLINE = Path(__file__).parent / "offline"
 REPO = Path(__file__).parent.parent
@@ -26,6 +27,10 @@ def _forbid_network(log: Path) -> None:
 
 # A shell starts what it runs in the background deaf to Ctrl-C; the tests about it need an ear.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# What passes here passes there, on a slow machine too. For new examples: pytest --hypothesis-profile default
+settings.register_profile("fixed", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("fixed")
 
 LOG_FOLDER = tempfile.TemporaryDirectory(prefix="limbeck-test-")
 NETWORK_LOG = Path(LOG_FOLDER.name) / "network.log"

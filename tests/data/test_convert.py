@@ -98,13 +98,13 @@ def check_round_trip(pool, content, formats):
         assert content_of(through(part, formats, Path(name), files="none")) == content_of(part)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(coco_content(st.integers(0, 1)), st.lists(st.sampled_from(["coco", "voc"]), min_size=1, max_size=3))
 def test_coco_and_voc_keep_everything(pool, content, formats):
     check_round_trip(pool, content, [*formats, "coco"])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(coco_content(st.just(0)), st.lists(st.sampled_from(["coco", "voc", "yolo"]), min_size=1, max_size=3))
 def test_yolo_keeps_everything_but_ignore_regions(pool, content, formats):
     check_round_trip(pool, content, ["yolo", *formats, "coco"])

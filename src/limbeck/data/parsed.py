@@ -75,7 +75,9 @@ class Parsed:
 
 
 def clip_box(box_xyxy: SideBox, given: Sequence[float], image: ImageEntry) -> SideBox:
-    """Return a box of finite numbers clipped to its image.
+    """Return a box of finite numbers clipped to its image, as float32 holds it.
+
+    Its sides are measured as they will be kept, so that a box which was read can be written and read again.
 
     Args:
         box_xyxy: Left, top, right, bottom in pixels.
@@ -96,6 +98,7 @@ def clip_box(box_xyxy: SideBox, given: Sequence[float], image: ImageEntry) -> Si
     slack_w, slack_h = (max(OVERHANG_PIXELS, OVERHANG_SHARE * side) for side in image.size_wh)
     if max(-left, right - width) > slack_w or max(-top, bottom - height) > slack_h:
         raise BrokenEntryError(f"{box}, which reaches beyond {place}")
+    left, top, right, bottom = np.array(box_xyxy, dtype=np.float32).tolist()
     (left, right), (top, bottom) = _snapped(left, right, width), _snapped(top, bottom, height)
     if min(right - left, bottom - top) < SNAP_PIXELS:
         raise BrokenEntryError(f"{box}, which is thinner than {SNAP_PIXELS} pixels inside {place}")
