@@ -207,6 +207,19 @@ def finished_run(make_run, tmp_path_factory):
     return SimpleNamespace(run_file=run_file, config=config, outcome=outcome, said=said, folder=outcome.folder)
 
 
+def _leave_timing_out(patch: pytest.MonkeyPatch) -> None:
+    from limbeck.deploy.runtime.latency import Latency
+
+    patch.setattr("limbeck.evaluation.torch_latency", lambda *args: Latency(p50=1.0, p95=2.0, p99=3.0, runs=1))
+    patch.setattr("limbeck.evaluation.answering_memory", lambda *args: 200_000_000)
+
+
+@pytest.fixture
+def no_timing(monkeypatch):
+    """Leave out the timing of models and the process that memory is measured in, which take as long as a training."""
+    _leave_timing_out(monkeypatch)
+
+
 @pytest.fixture(scope="session")
 def finished_comparison(make_run, tmp_path_factory):
     """A tiny comparison of two rows with two seeds that was run; tests read its folder and must not change it."""
@@ -216,7 +229,6 @@ def finished_comparison(make_run, tmp_path_factory):
 
     from limbeck.comparison.config import load_comparison
     from limbeck.comparison.run import compare
-    from limbeck.deploy.runtime.latency import Latency
 
     folder = tmp_path_factory.mktemp("compared") / "data"
     run_file = make_run(folder)
@@ -224,8 +236,7 @@ def finished_comparison(make_run, tmp_path_factory):
     path = folder / "comparison.yaml"
     path.write_text(yaml.safe_dump(settings, sort_keys=False))
     config, said = load_comparison(path, ["train.epochs=2", "train.eval_every=1"]), []
-    with pytest.MonkeyPatch.context() as patch:  # the timing would take as long as the training
-        patch.setattr("limbeck.evaluation.torch_latency", lambda *args: Latency(p50=1.0, p95=2.0, p99=3.0, runs=1))
-        patch.setattr("limbeck.evaluation.answering_memory", lambda *args: 200_000_000)
+    with pytest.MonkeyPatch.context() as patch:
+        _leave_timing_out(patch)
         outcome = compare(config, said.append)
     return SimpleNamespace(file=path, config=config, outcome=outcome, said=said, folder=outcome.folder)

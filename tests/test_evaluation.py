@@ -4,7 +4,6 @@ import pytest
 import torch
 
 from limbeck.config import load_config
-from limbeck.deploy.runtime.latency import Latency
 from limbeck.evaluation import compare, measure
 from limbeck.metrics.fault_rates import image_scores, operating_threshold
 from limbeck.tasks import Detection2DTask
@@ -66,9 +65,8 @@ def test_the_difference_is_that_of_the_scores(measured):
 
 
 @pytest.fixture
-def tested(make_run, make_detector, tmp_path, monkeypatch):
+def tested(make_run, make_detector, tmp_path, no_timing):
     """Return a function that measures a random model on a run with a test part, and its task."""
-    monkeypatch.setattr("limbeck.evaluation.torch_latency", lambda *args: Latency(1.0, 1.0, 1.0, 1))
     config = load_config(make_run(tmp_path / "tested", test_images=5))
     task = Detection2DTask.load(config.data)
     model = make_detector(classes=task.classes, postprocess={"score_threshold": 0.0})

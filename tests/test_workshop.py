@@ -1,7 +1,6 @@
 import pytest
 
 from limbeck.config import load_config
-from limbeck.deploy.runtime.latency import Latency
 from limbeck.errors import CheckpointError, ConfigError
 from limbeck.weights import read_info
 from limbeck.workshop import Training, Workshop, check_teacher_checkpoint, teacher_training
@@ -28,9 +27,7 @@ def test_weights_lie_in_the_folder_of_their_model(load, tmp_path):
     assert shop.weights_of("teacher") == tmp_path / "run/teacher/best.safetensors"
 
 
-def test_a_model_is_trained_with_its_methods_and_seed_and_measured(load, tmp_path, monkeypatch):
-    monkeypatch.setattr("limbeck.evaluation.torch_latency", lambda *args: Latency(1.0, 1.0, 1.0, 1))
-    monkeypatch.setattr("limbeck.evaluation.answering_memory", lambda *args: 200_000_000)
+def test_a_model_is_trained_with_its_methods_and_seed_and_measured(load, tmp_path, no_timing):
     config, said = load("methods=[fitnet]", "teacher.backbone=test_resnet"), []
     shop = Workshop(config, tmp_path / "run", said.append)
     shop.train_teacher()

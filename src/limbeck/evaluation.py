@@ -87,12 +87,13 @@ def measure(
         "latency_ms": {**asdict(torch_latency(model, canvas_wh, threads)), "threads": threads},
         "train_seconds": info.train_seconds,
         "epochs": info.epochs,
-        **_scores(task, predictions, matches, threshold, samples, seed),
+        **_scores(task, predictions, matches, images, threshold, samples, seed),
         "test": None,
     }
     if (test := task.on_test) is not None:
         found = predict_all(model, test, device=device, title=f"{title}, test images")
-        scores = _scores(test, found, match(test.truth, found), threshold, samples, seed)
+        on_test = match(test.truth, found), image_scores(test.truth, found)
+        scores = _scores(test, found, *on_test, threshold, samples, seed)
         evaluation["test"] = {"data": test.config.val.model_dump(mode="json"), **scores}
     return Measured(evaluation, predictions, matches)
 
@@ -105,12 +106,13 @@ def _scores(
     task: Detection2DTask,
     predictions: Sequence[CocoResult],
     matches: Matches,
+    images: ImageScores,
     threshold: float | None,
     samples: int,
     seed: int,
 ) -> dict[str, Any]:
     """Return what is measured on one part of the data; without a threshold there are no image-level rates."""
-    metrics, images = task.evaluate(predictions), image_scores(task.truth, predictions)
+    metrics = task.evaluate(predictions)
     measurable = len(images.top_score) > 0  # not where all images hold nothing but regions to ignore
     return {
         "metrics": metrics.metrics,

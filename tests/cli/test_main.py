@@ -227,7 +227,6 @@ def test_eval_on_test_images_takes_the_threshold_of_the_validation_images(finish
     done = limbeck("eval", weights, run_file)
     rates = finished_run.outcome.evaluations["student"]["fault_rates"]  # the validation images are the same
     assert f"threshold {rates['threshold']:.4f}, chosen on the validation images" in done.out
-    given = limbeck("eval", weights, run_file, "--threshold", rates["threshold"]).out
     (line,) = [line for line in done.out.splitlines() if "CDR" in line]
     images = evaluate_file(weights, load_config(run_file).data)["test"][1]
     on_test = rates_at(images, [rates["threshold"]])[0][0]

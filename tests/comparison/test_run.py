@@ -14,7 +14,6 @@ import limbeck
 from limbeck.comparison.config import load_comparison
 from limbeck.comparison.run import Comparison, compare
 from limbeck.config import load_config
-from limbeck.deploy.runtime.latency import Latency
 from limbeck.errors import DoctorError, Interrupted, RunFolderError
 from limbeck.lookup import build_model
 from limbeck.metrics.coco import CocoTruth, evaluate
@@ -22,6 +21,8 @@ from limbeck.pipeline import Run
 from limbeck.report.formats import metric, signed
 from limbeck.run_folder import LOCK
 from limbeck.weights import load_weights, save_weights
+
+pytestmark = pytest.mark.usefixtures("no_timing")
 
 EPOCHS = ["train.epochs=2", "train.eval_every=1"]
 """As in the finished comparison."""
@@ -48,13 +49,6 @@ class Stop(Plain):
             os.kill(os.getpid(), signal.SIGINT)
         return super().forward(step)
 """
-
-
-@pytest.fixture(autouse=True)
-def no_timing(monkeypatch):
-    """Leave the timing of the models out, which takes as long as their training."""
-    monkeypatch.setattr("limbeck.evaluation.torch_latency", lambda *args: Latency(1.0, 1.0, 1.0, 1))
-    monkeypatch.setattr("limbeck.evaluation.answering_memory", lambda *args: 200_000_000)
 
 
 @pytest.fixture

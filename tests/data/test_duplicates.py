@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from limbeck.data.duplicates import (
     group_pairs,
     identical_images,
     near_duplicates,
+    shared_images,
 )
 from limbeck.data.likeness import SIDE
 from limbeck.errors import DataError
@@ -137,6 +139,17 @@ def test_identical_images_are_those_with_the_same_pixels(photographs: list[Path]
     inside, across = identical_images(train, val)
     assert (inside.train, inside.val) == ((tmp_path / "a.png", tmp_path / "b.png"), ())
     assert (across.train, across.val) == ((tmp_path / "c.png",), (tmp_path / "d.png",))
+
+
+def test_what_two_parts_share_is_told_once(photographs: list[Path], tmp_path: Path) -> None:
+    same, nearly = tmp_path / "same.png", tmp_path / "nearly.jpg"
+    shutil.copy(photographs[0], same)
+    with Image.open(photographs[1]) as image:
+        image.convert("RGB").save(nearly, quality=60)
+    shared = shared_images(Thumbnails.read(photographs[:5]), Thumbnails.read([same, nearly, photographs[7]]))
+    assert [(group.train, group.val) for group in shared.identical] == [((photographs[0],), (same,))]
+    assert shared.leaked == {same: photographs[0]}
+    assert [(pair.train, pair.val) for pair in shared.near] == [(photographs[1], nearly)]
 
 
 def test_thumbnails_of_any_image_and_of_none(tmp_path: Path) -> None:

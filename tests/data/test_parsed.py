@@ -44,9 +44,12 @@ def test_a_box_that_cannot_be_meant_is_refused(box, sentence):
 
 
 @pytest.mark.parametrize("box", [(399.0, 5.0, 399.0011, 9.0), (1 / 3, 0.1, 0.7, 59.9989)])
-def test_a_box_that_is_accepted_stays_the_same_when_it_is_read_again(box):
+def test_a_box_that_is_accepted_has_an_area_in_float32_and_stays_the_same_when_it_is_read_again(box):
     kept = clip_box(box, (), IMAGE)
     assert clip_box(kept, (), IMAGE) == kept == tuple(np.array(kept, dtype=np.float32))
+    left, top, right, bottom = np.array(kept, dtype=np.float32)
+    assert right > left
+    assert bottom > top
 
 
 def test_categories_are_chosen_by_name_or_taken_in_order_of_their_ids(tmp_path):

@@ -173,9 +173,10 @@ class Comparison:
 
     def _is_done(self, name: str) -> bool:
         """Whether a model is trained and measured, also on the test part that there is now."""
-        part = self.config.run.data.test
-        if not self._is_trained(name) or part is None:
-            return self._is_trained(name)
+        if not self._is_trained(name):
+            return False
+        if (part := self.config.run.data.test) is None:
+            return True
         test = read_evaluation(self.folder.path / name).test
         return test is not None and test.data == part.model_dump(mode="json")
 

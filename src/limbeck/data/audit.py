@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from limbeck.data.config import PARTS, DataConfig, OnBroken, PartName
+from limbeck.data.config import PAIRS, PARTS, DataConfig, OnBroken, PartName
 from limbeck.data.duplicates import (
     MAX_IMAGES,
     Identical,
     Pair,
+    Shared,
     Thumbnails,
     draw_images,
     group_pairs,
-    identical_images,
-    near_duplicates,
+    shared_images,
 )
 from limbeck.data.readers import read_boxes
 from limbeck.data.records import BoxData
@@ -75,28 +75,22 @@ def audit(config: DataConfig, *, seed: int = 0, max_images: int = MAX_IMAGES) ->
         part: survey_part(found.records, found.classes, config.size, config.resize) for part, found in data.items()
     }
     thumbnails = {part: _thumbnails(data.get(part), max_images, seed) for part in config.parts}
-    train, val = thumbnails["train"], thumbnails["val"]
-    identical = identical_images(train, val)
-    leaked = {path for group in identical if group.train for path in group.val}
-    near = group_pairs(pair for pair in near_duplicates(train, val) if pair.val not in leaked)
-    test_problems, test_warnings = _test_leaks(thumbnails)
+    shared = {
+        (earlier, later): shared_images(thumbnails[earlier], thumbnails[later])
+        for earlier, later in PAIRS
+        if later in thumbnails
+    }
+    train_and_val = shared["train", "val"]
     known = set(problems)
     left_out = [sentence for found in data.values() for sentence in found.skipped if sentence not in known]
     return Audit(
-        problems=(*problems, *_leaks(identical, "train"), *test_problems),
-        warnings=(
-            *left_out,
-            *concerns(surveys),
-            *_repeats([group.train for group in identical], "train"),
-            *_repeats([group.val for group in identical], "val"),
-            *_alike([pair for group in near for pair in group], len(val.paths), "train", "val"),
-            *test_warnings,
-        ),
+        problems=(*problems, *_leaks(shared)),
+        warnings=(*left_out, *concerns(surveys), *_copies(shared, thumbnails)),
         data=data,
         surveys=surveys,
         compared={part: len(images.paths) for part, images in thumbnails.items()},
-        identical=tuple(identical),
-        near=tuple(tuple(group) for group in near),
+        identical=train_and_val.identical,
+        near=tuple(tuple(group) for group in group_pairs(train_and_val.near)),
     )
 
 
@@ -134,46 +128,31 @@ def _thumbnails(data: BoxData | None, max_images: int, seed: int) -> Thumbnails:
     return Thumbnails.read(draw_images(paths, max_images, seed))
 
 
-def _test_leaks(thumbnails: Mapping[PartName, Thumbnails]) -> tuple[list[str], list[str]]:
-    """Return problems and warnings for test images that are in another part too, or twice in their own."""
-    problems: list[str] = []
-    warnings: list[str] = []
-    if (test := thumbnails.get("test")) is None:
-        return problems, warnings
-    others: tuple[PartName, ...] = ("train", "val")
-    for part in others:
-        identical = identical_images(thumbnails[part], test)
-        problems += _leaks(identical, part)
-        if part == others[0]:  # once is enough
-            warnings += _repeats([group.val for group in identical], "test")
-        leaked = {path for group in identical if group.train for path in group.val}
-        near = [pair for pair in near_duplicates(thumbnails[part], test) if pair.val not in leaked]
-        warnings += _alike(near, len(test.paths), part, "test")
-    return problems, warnings
+def _leaks(shared: Mapping[tuple[PartName, PartName], Shared]) -> Iterator[str]:
+    for (earlier, _), found in shared.items():
+        for path, twin in found.leaked.items():
+            yield f"{path}: the same pixels as the {PARTS[earlier]} image {twin}"
 
 
-def _leaks(identical: Sequence[Identical], earlier: PartName) -> list[str]:
-    return [
-        f"{path}: the same pixels as the {PARTS[earlier]} image {group.train[0]}"
-        for group in identical
-        if group.train
-        for path in group.val
-    ]
+def _copies(
+    shared: Mapping[tuple[PartName, PartName], Shared], thumbnails: Mapping[PartName, Thumbnails]
+) -> Iterator[str]:
+    yield from _repeats([group.train for group in shared["train", "val"].identical], "train")
+    for (earlier, later), found in shared.items():
+        if earlier == "train":  # once for each other part
+            yield from _repeats([group.val for group in found.identical], later)
+        yield from _alike(found.near, len(thumbnails[later].paths), earlier, later)
 
 
-def _repeats(groups: Sequence[Sequence[Path]], part: PartName) -> list[str]:
-    repeats = [paths for paths in groups if len(paths) > 1]
-    if not repeats:
-        return []
-    count = sum(len(paths) - 1 for paths in repeats)
-    first = f"the first are {repeats[0][0]} and {repeats[0][1]}"
-    return [f"{count} {PARTS[part]} images have the same pixels as another one; {first}"]
+def _repeats(groups: Sequence[Sequence[Path]], part: PartName) -> Iterator[str]:
+    if repeats := [paths for paths in groups if len(paths) > 1]:
+        count = sum(len(paths) - 1 for paths in repeats)
+        first = f"the first are {repeats[0][0]} and {repeats[0][1]}"
+        yield f"{count} {PARTS[part]} images have the same pixels as another one; {first}"
 
 
-def _alike(near: Sequence[Pair], images: int, earlier: PartName, later: PartName) -> list[str]:
-    if not near:
-        return []
-    count = len({pair.val for pair in near})
-    what = PARTS[later]
-    they = f"1 {what} image shows" if count == 1 else f"{count} of {images} {what} images show"
-    return [f"{they} the same picture as a {PARTS[earlier]} image, and scores on them are too good"]
+def _alike(near: Sequence[Pair], images: int, earlier: PartName, later: PartName) -> Iterator[str]:
+    if near:
+        count, what = len({pair.val for pair in near}), PARTS[later]
+        they = f"1 {what} image shows" if count == 1 else f"{count} of {images} {what} images show"
+        yield f"{they} the same picture as a {PARTS[earlier]} image, and scores on them are too good"

@@ -29,6 +29,8 @@ ANNOTATIONS: Mapping[Format, str] = {
 PartName = Literal["train", "val", "test"]
 PARTS: Mapping[PartName, str] = {"train": "training", "val": "validation", "test": "test"}
 """The parts of a data set, and how they are called in a sentence."""
+PAIRS: tuple[tuple[PartName, PartName], ...] = (("train", "val"), ("train", "test"), ("val", "test"))
+"""Parts that must have no image in common, the earlier one first."""
 
 OnBroken = Literal["error", "skip"]
 Probability = Annotated[float, Field(ge=0, le=1)]

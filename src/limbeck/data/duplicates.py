@@ -86,12 +86,35 @@ class Identical:
     val: tuple[Path, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What two parts have in common.
+
+    Attributes:
+        identical: Images with the same pixels, within a part or across the parts.
+        leaked: The images of the later part that the earlier one has too, each with the first such image there.
+        near: Pairs of the same picture, the most alike first, without those that leaked.
+    """
+
+    identical: tuple[Identical, ...]
+    leaked: dict[Path, Path]
+    near: tuple[Pair, ...]
+
+
 def draw_images(paths: Sequence[Path], limit: int = MAX_IMAGES, seed: int = 0) -> list[Path]:
     """Return all images, or ``limit`` of them drawn by the seed, in their order."""
     if len(paths) <= limit:
         return list(paths)
     drawn = np.random.default_rng(seed).choice(len(paths), limit, replace=False)
     return [paths[index] for index in np.sort(drawn)]
+
+
+def shared_images(earlier: Thumbnails, later: Thumbnails) -> Shared:
+    """Compare two parts; in what is found the earlier one's images are called ``train``, the later one's ``val``."""
+    identical = identical_images(earlier, later)
+    leaked = {path: group.train[0] for group in identical if group.train for path in group.val}
+    near = [pair for pair in near_duplicates(earlier, later) if pair.val not in leaked]
+    return Shared(tuple(identical), leaked, tuple(near))
 
 
 def identical_images(train: Thumbnails, val: Thumbnails) -> list[Identical]:

@@ -130,8 +130,8 @@ def test_an_image_that_breaks_off_ends_the_examination(run_config, leaked):
 
 
 def test_a_test_part_is_counted_and_compared_with_both_others(task, tmp_path):
-    copy = tmp_path / "copy.png"
-    shutil.copy(task.val.records[0].path, copy)
+    original, copy = task.val.records[0].path, tmp_path / "copy.png"
+    shutil.copy(original, copy)
     first, second = task.train.records[0], replace(task.val.records[0], path=copy)
     tested = replace(task, test=replace(task.val, records=(first, second)))
     labels, *_ = label_findings(tested)
@@ -140,8 +140,4 @@ def test_a_test_part_is_counted_and_compared_with_both_others(task, tmp_path):
     assert (val.status, val.text) == ("ok", "no validation image is a training image too")
     assert (train.status, both.status) == ("fail", "fail")
     assert train.text.startswith(f"1 of 2 test images is a training image too, such as {first.path}: ")
-    assert both.text.startswith(f"1 of 2 test images is a validation image too, such as {copy} ({second_path(task)})")
-
-
-def second_path(task):
-    return task.val.records[0].path
+    assert both.text.startswith(f"1 of 2 test images is a validation image too, such as {copy} ({original})")

@@ -6,8 +6,8 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from limbeck.data.config import PARTS, PartName
-from limbeck.data.duplicates import Thumbnails, draw_images, identical_images, near_duplicates
+from limbeck.data.config import PAIRS, PARTS, PartName
+from limbeck.data.duplicates import Thumbnails, draw_images, shared_images
 from limbeck.data.records import BoxData
 from limbeck.errors import DataError
 from limbeck.files import sha256_of
@@ -16,8 +16,6 @@ from limbeck.training.doctor.findings import Finding, failures
 
 MAX_COMPARED = 1000
 """So many images of each part are compared as pictures: a few seconds, where all could take minutes."""
-PAIRS: tuple[tuple[PartName, PartName], ...] = (("train", "val"), ("train", "test"), ("val", "test"))
-"""Parts that must have no image in common."""
 
 
 def data_findings(task: Detection2DTask) -> Iterator[Finding]:
@@ -74,16 +72,15 @@ def _leaks(
     check = "data leak"
     old, new = f"{PARTS[earlier]} image", f"{PARTS[later]} image"
     compared = _compared([pictures[earlier], pictures[later]], files[earlier], files[later])
-    leaked = same_files(files[earlier], files[later])
-    for group in identical_images(pictures[earlier], pictures[later]):
-        leaked |= {path: group.train[0] for path in group.val if group.train}
+    shared = shared_images(pictures[earlier], pictures[later])
+    leaked = same_files(files[earlier], files[later]) | shared.leaked
     if leaked:
         first = next(path for path in files[later] if path in leaked)
         are = f"is a {old}" if len(leaked) == 1 else f"are {old}s"
         text = f"{len(leaked)} of {len(files[later])} {new}s {are} too, such as {first}"
         text += f" ({leaked[first]})" if leaked[first] != first else ""
         yield Finding("fail", check, f"{text}: scores would measure memory; take them out of one part")
-    near = [pair for pair in near_duplicates(pictures[earlier], pictures[later]) if pair.val not in leaked]
+    near = [pair for pair in shared.near if pair.val not in leaked]
     if near:
         count = len({pair.val for pair in near})
         show = "shows" if count == 1 else "show"
