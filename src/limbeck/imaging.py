@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from limbeck.errors import DataError
 
 ResizeMode = Literal["letterbox", "stretch"]
+MapT = TypeVar("MapT", bound=np.generic)
 PAD_VALUE = 114
 """Grey level of the canvas where a letterboxed image does not reach."""
 IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
@@ -57,6 +58,16 @@ class Fit:
         """Map boxes (M,4) from canvas pixels to image pixels, clipped to the image."""
         boxes = boxes_xyxy / np.array([*self.scale_xy, *self.scale_xy])
         return np.asarray(boxes.clip(0, np.array([*self.image_wh, *self.image_wh])), dtype=np.float32)
+
+    def map_to_image(self, values: NDArray[MapT]) -> NDArray[MapT]:
+        """Map one value per canvas pixel, (H,W), to one per image pixel: that of the canvas pixel it lies in."""
+        rows, columns = (_nearest(*sides) for sides in zip(self.image_wh[::-1], self.placed_wh[::-1], strict=True))
+        return np.ascontiguousarray(values[rows[:, None], columns])
+
+
+def _nearest(image: int, placed: int) -> NDArray[np.int64]:
+    """Return for every pixel along one side of the image the canvas pixel in which its centre lies."""
+    return ((2 * np.arange(image) + 1) * placed) // (2 * image)
 
 
 def _placed_wh(image_wh: tuple[int, int], canvas_wh: tuple[int, int], mode: ResizeMode) -> tuple[int, int]:

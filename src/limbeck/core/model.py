@@ -14,7 +14,7 @@ from limbeck.core.outputs import Assignment, RawOutput
 from limbeck.core.samples import Batch, TargetT
 from limbeck.ops.pyramid import PriorGrid
 
-Task = Literal["detection2d"]
+Task = Literal["detection2d", "segmentation"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from limbeck.core.samples import IGNORED_LABEL
 from limbeck.ops.detections import select_detections
 
 
@@ -141,3 +142,46 @@ class Detections2D:
 
     def __len__(self) -> int:
         return self.boxes_xyxy.shape[0]
+
+
+@dataclass(slots=True)
+class SegmentationRaw(RawOutput):
+    """What any semantic segmenter gives.
+
+    Attributes:
+        class_logits: (B,K,H,W) softmax logits at the size of the network's canvas.
+    """
+
+    class_logits: Tensor
+
+
+@dataclass(slots=True)
+class SegmentationAssignment(Assignment):
+    """Assignment of a segmenter: every pixel answers for its own label.
+
+    Attributes:
+        normaliser: Scalar; the sum of the weights of the batch, averaged over the processes, and never 0.
+        labels: (B,H,W) int64, index into the classes, or `IGNORED_LABEL`.
+        weights: (B,H,W) float: the weight of the pixel's class (mostly 1), 0 for ignored pixels.
+    """
+
+    labels: Tensor
+    weights: Tensor
+
+    @property
+    def valid(self) -> Tensor:
+        """(B,H,W) bool: pixels that count."""
+        return self.labels != IGNORED_LABEL
+
+
+@dataclass(slots=True)
+class Segmentation:
+    """The final answer for one image, at the size of the original image.
+
+    Attributes:
+        labels: (H,W) uint8, index into the class list.
+        confidence: (H,W) float32 in [0, 1], softmax probability of that class.
+    """
+
+    labels: Tensor
+    confidence: Tensor

@@ -47,6 +47,41 @@ class Boxes2D:
         weights = None if self.weights is None else self.weights[keep]
         return Boxes2D(self.boxes_xyxy[keep], self.labels[keep], self.ignore[keep], weights)
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to learn to find."""
+        return bool(self.ignore.all())
+
+
+IGNORED_LABEL = 255
+"""Label of the pixels of a mask that do not count: neither in a loss nor in a metric."""
+
+
+@dataclass(slots=True)
+class SemanticMask:
+    """The labelled pixels of one image.
+
+    Attributes:
+        labels: (H,W) uint8 on the network's canvas: index into the class list, or `IGNORED_LABEL`.
+        class_weights: (K,) float, weight of the pixels of each class in the loss; None for 1 everywhere.
+    """
+
+    labels: Tensor
+    class_weights: Tensor | None = None
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> SemanticMask:
+        """Return a copy on ``device``."""
+        weights = self.class_weights
+        return SemanticMask(
+            self.labels.to(device, non_blocking=non_blocking),
+            None if weights is None else weights.to(device, non_blocking=non_blocking),
+        )
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to learn: no pixel counts."""
+        return bool((self.labels == IGNORED_LABEL).all())
+
 
 @dataclass(frozen=True, slots=True)
 class Frame:
@@ -63,7 +98,7 @@ class Frame:
     fit: Fit | None = None
 
 
-TargetT = TypeVar("TargetT", Boxes2D, Tensor)
+TargetT = TypeVar("TargetT", Boxes2D, SemanticMask)
 
 
 @dataclass(slots=True)
@@ -71,7 +106,9 @@ class Batch(Generic[TargetT]):
     """B samples. A model takes the whole batch and picks its inputs, because a teacher may see more than its student.
 
     Attributes:
-        inputs: Tensors by modality: ``image`` is (B,3,H,W) uint8 RGB; later tasks add ``depth``, ``points``.
+        inputs: Tensors by modality: ``image`` is (B,3,H,W) uint8 RGB. Any further one (depth, disparity, thermal,
+            surface normals) bears the name that the data settings give it and is (B,C,H,W) float32 in its physical
+            unit, 0 where nothing was measured.
         targets: One per sample.
         frames: One per sample.
     """

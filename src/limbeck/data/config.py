@@ -37,25 +37,35 @@ Probability = Annotated[float, Field(ge=0, le=1)]
 Strength = Annotated[float, Field(ge=0, le=1)]
 
 
-class SplitConfig(BaseModel):
+class PartConfig(BaseModel):
     """One part of a data set.
 
     Attributes:
-        images: Folder that the file names of the annotations are relative to.
-        annotations: The json file (coco), the folder of xml files (voc) or the folder of txt files (yolo, where None
-            stands for the folder ``labels`` beside ``images``, or ``images`` itself).
-        list: Text file that names the images of this part, one in a line (voc, yolo); None for all in the folder.
+        images: Folder of the images.
+        list: Text file that names the images of this part, one in a line; None for all in the folder.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     images: Path
-    annotations: Path | None = None
     list: Path | None = None
 
 
-class AugmentConfig(BaseModel):
-    """Strengths of the training augmentation; 0 switches a part off.
+class SplitConfig(PartConfig):
+    """One part of a data set with boxes.
+
+    Attributes:
+        images: Folder that the file names of the annotations are relative to.
+        annotations: The json file (coco), the folder of xml files (voc) or the folder of txt files (yolo, where None
+            stands for the folder ``labels`` beside ``images``, or ``images`` itself).
+        list: As in `PartConfig`, for the formats voc and yolo.
+    """
+
+    annotations: Path | None = None
+
+
+class PictureAugment(BaseModel):
+    """Strengths of the training augmentation of a picture; 0 switches a part off.
 
     Attributes:
         flip: Probability of a left-right flip.
@@ -65,8 +75,6 @@ class AugmentConfig(BaseModel):
         contrast: Distances from mid-grey are multiplied by a factor from 1 - contrast to 1 + contrast.
         saturation: Distances from grey are multiplied by a factor from 1 - saturation to 1 + saturation.
         hue: Colours are turned by up to this part of the colour circle, at most a half.
-        mosaic: Probability that the image is shown together with three others, in place of zoom and shift.
-        mosaic_epochs: Epochs with mosaics, from the first on; the later ones go without. None for all.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -78,8 +86,6 @@ class AugmentConfig(BaseModel):
     contrast: Strength = 0.2
     saturation: Strength = 0.2
     hue: Annotated[float, Field(ge=0, le=0.5)] = 0.02
-    mosaic: Probability = 0.0
-    mosaic_epochs: Annotated[int, Field(ge=1)] | None = None
 
     @field_validator("scale")
     @classmethod
@@ -89,18 +95,26 @@ class AugmentConfig(BaseModel):
         return scale
 
 
-class DataConfig(BaseModel):
-    """The data of a run.
+class AugmentConfig(PictureAugment):
+    """Strengths of the training augmentation of a picture with boxes.
 
     Attributes:
-        format: Format of the annotations.
+        mosaic: Probability that the image is shown together with three others, in place of zoom and shift.
+        mosaic_epochs: Epochs with mosaics, from the first on; the later ones go without. None for all.
+    """
+
+    mosaic: Probability = 0.0
+    mosaic_epochs: Annotated[int, Field(ge=1)] | None = None
+
+
+class AnyDataConfig(BaseModel):
+    """What the data settings of all tasks have in common. Abstract.
+
+    Attributes:
         train: Data to train on.
         val: Data to evaluate on, and to choose epochs and thresholds by.
         test: Data that nothing is chosen by, for the last word on a model; None where there is none.
-        classes: Names of the classes to learn, in the order of the model's logits; None for all: in order of their ids
-            (coco), of the alphabet (voc) or of ``names`` (yolo).
-        names: The data.yaml or classes.txt with the names that the numbers in the files stand for (yolo); None if
-            ``classes`` has them all in this order.
+        classes: Names of the classes to learn, in the order of the model's logits; None for all that the data has.
         size: Width and height of the network's input in pixels.
         resize: ``letterbox`` keeps the aspect ratio and pads, ``stretch`` fills the canvas.
         augment: Training augmentation.
@@ -116,15 +130,14 @@ class DataConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    format: Format = "coco"
-    train: SplitConfig
-    val: SplitConfig
-    test: SplitConfig | None = None
+    format: str
+    train: PartConfig
+    val: PartConfig
+    test: PartConfig | None = None
     classes: tuple[str, ...] | None = None
-    names: Path | None = None
     size: tuple[int, int]
     resize: ResizeMode = "letterbox"
-    augment: AugmentConfig = AugmentConfig()
+    augment: PictureAugment = PictureAugment()
     on_broken: OnBroken = "error"
     views: Annotated[int, Field(ge=1)] | None = None
     repeat_threshold: Annotated[float, Field(gt=0, le=1)] | None = None
@@ -151,13 +164,6 @@ class DataConfig(BaseModel):
             raise ValueError(f"classes are listed twice: {', '.join(repeated)}")
         return classes
 
-    @model_validator(mode="after")
-    def _format_has_what_it_needs(self) -> DataConfig:
-        parts = {f"{part}.": split for part, split in self.parts.items()}
-        if problems := source_problems(self.format, parts, self.classes, self.names):
-            raise ValueError("; ".join(problems))
-        return self
-
     @field_validator("class_weights", mode="before")
     @classmethod
     def _class_weights_are_numbers(cls, given: Any) -> Any:
@@ -169,7 +175,7 @@ class DataConfig(BaseModel):
         return given
 
     @model_validator(mode="after")
-    def _scales_hold_a_size(self) -> DataConfig:
+    def _scales_hold_a_size(self) -> AnyDataConfig:
         if self.scales is None:
             return self
         if not 0 < self.scales[0] <= self.scales[1] <= MAX_SCALE:
@@ -182,18 +188,6 @@ class DataConfig(BaseModel):
                 f"{self.scales[1]} times {max(self.size)}"
             )
         return self
-
-    @model_validator(mode="after")
-    def _mosaics_end_by_epochs(self) -> DataConfig:
-        if self.views is not None and self.augment.mosaic_epochs is not None:
-            raise ValueError("augment.mosaic_epochs cannot be used with views: fixed views come again in every epoch")
-        return self
-
-    @property
-    def parts(self) -> dict[PartName, SplitConfig]:
-        """The parts that there are, by name."""
-        splits: dict[PartName, SplitConfig | None] = {"train": self.train, "val": self.val, "test": self.test}
-        return {part: split for part, split in splits.items() if split is not None}
 
     @property
     def canvases(self) -> tuple[tuple[int, int], ...]:
@@ -208,6 +202,44 @@ class DataConfig(BaseModel):
         smallest, largest = (scale * longer / SIZE_STEP for scale in self.scales)
         steps = range(math.ceil(smallest - ROUNDING), math.floor(largest + ROUNDING) + 1)
         return tuple((_scaled(self.size[0], n, longer), _scaled(self.size[1], n, longer)) for n in steps if n > 0)
+
+
+class DataConfig(AnyDataConfig):
+    """The data of a run for 2D detection.
+
+    Attributes:
+        format: Format of the annotations.
+        classes: As in `AnyDataConfig`; None for all: in order of their ids (coco), of the alphabet (voc) or of
+            ``names`` (yolo).
+        names: The data.yaml or classes.txt with the names that the numbers in the files stand for (yolo); None if
+            ``classes`` has them all in this order.
+    """
+
+    format: Format = "coco"
+    train: SplitConfig
+    val: SplitConfig
+    test: SplitConfig | None = None
+    names: Path | None = None
+    augment: AugmentConfig = AugmentConfig()
+
+    @model_validator(mode="after")
+    def _format_has_what_it_needs(self) -> DataConfig:
+        parts = {f"{part}.": split for part, split in self.parts.items()}
+        if problems := source_problems(self.format, parts, self.classes, self.names):
+            raise ValueError("; ".join(problems))
+        return self
+
+    @model_validator(mode="after")
+    def _mosaics_end_by_epochs(self) -> DataConfig:
+        if self.views is not None and self.augment.mosaic_epochs is not None:
+            raise ValueError("augment.mosaic_epochs cannot be used with views: fixed views come again in every epoch")
+        return self
+
+    @property
+    def parts(self) -> dict[PartName, SplitConfig]:
+        """The parts that there are, by name."""
+        splits: dict[PartName, SplitConfig | None] = {"train": self.train, "val": self.val, "test": self.test}
+        return {part: split for part, split in splits.items() if split is not None}
 
 
 def source_problems(

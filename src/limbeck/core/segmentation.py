@@ -1,0 +1,114 @@
+"""What all semantic segmenters share: the assignment of a batch, the supervised loss and the final class map."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from limbeck.core.model import Model, ModelSpec
+from limbeck.core.outputs import Segmentation, SegmentationAssignment, SegmentationRaw
+from limbeck.core.parallel import mean_over_processes
+from limbeck.core.samples import IGNORED_LABEL, Batch, Frame, SemanticMask
+from limbeck.errors import IncompatibleError
+from limbeck.ops.precision import at_least_float32
+
+
+class Segmenter(Model[SemanticMask, SegmentationRaw, SegmentationAssignment, Segmentation]):
+    """A semantic segmenter. Abstract: a model says what `features` and `head` are."""
+
+    def assign(self, raw: SegmentationRaw, batch: Batch[SemanticMask]) -> SegmentationAssignment:
+        """Return the labels of all pixels and their weights."""
+        return assign_pixels(batch)
+
+    def losses(
+        self, raw: SegmentationRaw, assignment: SegmentationAssignment, batch: Batch[SemanticMask]
+    ) -> dict[str, Tensor]:
+        """Return the term ``cross_entropy``: the weighted mean over the pixels that count."""
+        return {"cross_entropy": pixel_cross_entropy(raw.class_logits, assignment)}
+
+    def predict(self, raw: SegmentationRaw, batch: Batch[SemanticMask]) -> list[Segmentation]:
+        """Return the class map of every image at the size of the original image."""
+        labels, confidence = class_map(raw.class_logits)
+        return [_to_image(*answer) for answer in zip(labels, confidence, batch.frames, strict=True)]
+
+
+def assign_pixels(batch: Batch[SemanticMask]) -> SegmentationAssignment:
+    """Stack the masks of a batch; a pixel weighs what its class weighs, an ignored one nothing."""
+    labels = torch.stack([target.labels for target in batch.targets]).long()
+    weights = torch.stack([_weights(target) for target in batch.targets])
+    total = mean_over_processes(weights.sum())
+    return SegmentationAssignment(total.clamp(min=torch.finfo(total.dtype).tiny), labels, weights)
+
+
+def _weights(target: SemanticMask) -> Tensor:
+    counts = target.labels != IGNORED_LABEL
+    if target.class_weights is None:
+        return counts.float()
+    return target.class_weights[target.labels.long().where(counts, 0)] * counts
+
+
+def pixel_cross_entropy(class_logits: Tensor, assignment: SegmentationAssignment) -> Tensor:
+    """Return the cross entropy summed over the pixels by their weights, divided by the normaliser.
+
+    Args:
+        class_logits: (B,K,H,W).
+        assignment: Assignment of the batch; without any pixel that counts the loss is 0.
+    """
+    rows = functional.cross_entropy(
+        at_least_float32(class_logits), assignment.labels, ignore_index=IGNORED_LABEL, reduction="none"
+    )
+    return (rows * assignment.weights).sum() / assignment.normaliser
+
+
+def class_map(class_logits: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the likeliest class of every pixel, (B,H,W) uint8, and its softmax probability, (B,H,W) float32.
+
+    Args:
+        class_logits: (B,K,H,W).
+    """
+    confidence, labels = class_logits.float().softmax(dim=1).max(dim=1)
+    return labels.to(torch.uint8), confidence
+
+
+def _to_image(labels: Tensor, confidence: Tensor, frame: Frame) -> Segmentation:
+    if frame.fit is None:
+        return Segmentation(labels, confidence)
+    fitted = (frame.fit.map_to_image(values.cpu().numpy()) for values in (labels, confidence))
+    return Segmentation(*(torch.from_numpy(values) for values in fitted))
+
+
+def check_same_pixels(method: str, student: ModelSpec, teacher: ModelSpec | None) -> None:
+    """Refuse a teacher whose class k is not the student's class k.
+
+    Raises:
+        IncompatibleError: There is no teacher, or its task or its classes differ.
+    """
+    if teacher is None:
+        raise IncompatibleError(f"The method '{method}' needs a teacher and none was given.")
+    if {student.task, teacher.task} != {"segmentation"}:
+        raise IncompatibleError(
+            f"The method '{method}' needs segmenters here; the teacher is for {teacher.task}, the student for "
+            f"{student.task}."
+        )
+    if student.classes != teacher.classes:
+        raise IncompatibleError(
+            f"The method '{method}' needs the same classes in the same order; the teacher has {list(teacher.classes)} "
+            f"and the student {list(student.classes)}."
+        )
+
+
+def check_same_maps(method: str, student: SegmentationRaw, teacher: SegmentationRaw | None) -> SegmentationRaw:
+    """Return the teacher's output if it has the student's pixels and classes.
+
+    Raises:
+        IncompatibleError: It is missing or its shape differs.
+    """
+    if teacher is None:
+        raise IncompatibleError(f"The method '{method}' needs a teacher and none ran.")
+    if student.class_logits.shape != teacher.class_logits.shape:
+        raise IncompatibleError(
+            f"The method '{method}' compares pixel by pixel; the teacher gave logits of shape "
+            f"{tuple(teacher.class_logits.shape)}, the student {tuple(student.class_logits.shape)}."
+        )
+    return teacher
