@@ -29,3 +29,16 @@ def require_rows(logits: Tensor, **rows: Tensor) -> None:
     for name, value in rows.items():
         if value.shape != logits.shape[:-1]:
             raise ValueError(f"{name} {tuple(value.shape)} must hold one value per row of {tuple(logits.shape)}")
+
+
+def require_maps(channels: int | None = None, **maps: Tensor) -> None:
+    """Check that all tensors, given by name, are maps of floats (...,H,W), or (...,C,H,W) where ``channels`` is given.
+
+    Raises:
+        ValueError: One is not; the text names it with its shape and type.
+    """
+    shape = "(...,H,W)" if channels is None else f"(...,{channels},H,W)"
+    for name, value in maps.items():
+        enough = value.ndim >= 2 if channels is None else value.ndim >= 3 and value.shape[-3] == channels
+        if not (enough and value.is_floating_point()):
+            raise ValueError(f"{name} must be floats {shape}, not {value.dtype} {tuple(value.shape)}")
