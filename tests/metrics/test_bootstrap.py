@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 from limbeck.metrics.bootstrap import (
-    _weighted,
-    average_precision,
+    as_it_is,
     bootstrap_interval,
     gap_closed,
     mean_difference,
@@ -38,7 +37,7 @@ def test_every_image_once_gives_the_evaluators_numbers(random_set: Any, seed: in
     content, predictions = random_set(seed)
     expected = evaluate(CocoTruth.from_json(content), predictions).metrics
 
-    measured = average_precision(matched(content, predictions))
+    measured = as_it_is(matched(content, predictions))
 
     assert measured == pytest.approx({"AP": expected["AP"], "AP50": expected["AP50"]}, abs=1e-12)
 
@@ -52,7 +51,7 @@ def test_a_resample_equals_a_data_set_with_repeated_images(random_set: Any, seed
     weights = np.random.default_rng(seed).multinomial(12, [1 / 12] * 12)
     repeated, found = _repeat(content, predictions, weights)
 
-    measured = _weighted(matched(content, predictions), weights[None])
+    measured = matched(content, predictions).weighted(weights[None])
 
     expected = evaluate(CocoTruth.from_json(repeated), found).metrics
     assert measured["AP"][0] == pytest.approx(expected["AP"], abs=1e-12)
@@ -78,7 +77,7 @@ def test_the_interval_holds_the_value_and_follows_the_seed(random_set: Any) -> N
     matches = matched(*random_set(1))
     low, high = bootstrap_interval(matches, samples=200, seed=3)["AP"]
 
-    assert 0 <= low < average_precision(matches)["AP"] < high <= 1
+    assert 0 <= low < as_it_is(matches)["AP"] < high <= 1
     assert bootstrap_interval(matches, samples=200, seed=3)["AP"] == (low, high)
     assert bootstrap_interval(matches, samples=200, seed=4)["AP"] != (low, high)
 
@@ -129,7 +128,7 @@ def test_a_clearly_better_model_is_better_in_nearly_every_resample(random_set: A
 
     assert paired.low > 0
     assert paired.share_above_zero > 0.99
-    assert paired.difference == pytest.approx(average_precision(better)["AP"] - average_precision(worse)["AP"])
+    assert paired.difference == pytest.approx(as_it_is(better)["AP"] - as_it_is(worse)["AP"])
     assert (reverse.low, reverse.high) == pytest.approx((-paired.high, -paired.low))
 
 
@@ -213,7 +212,7 @@ def test_images_without_objects_are_drawn_and_their_false_alarms_count() -> None
     box = {"category_id": 1, "bbox": [0.0, 0.0, 9.0, 9.0]}
     matches = matched(content, [{"image_id": 2, "score": 0.9, **box}, {"image_id": 1, "score": 0.5, **box}])
     weights = np.array([[1, 1], [2, 0], [1, 2], [0, 2]])
-    drawn = _weighted(matches, weights)["AP"]
+    drawn = matches.weighted(weights)["AP"]
     assert drawn[:3] == pytest.approx([1 / 2, 1, 1 / 3])
     assert np.isnan(drawn[3]), "without the object there is nothing to find"
     assert set(resample(matches, samples=50).values["AP"][:50].round(3)) >= {0.5, 1.0}

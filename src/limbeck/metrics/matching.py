@@ -1,6 +1,11 @@
-"""Which detection hits which object, image by image: the part of the COCO protocol that resampling leaves alone.
+"""Which detection hits which object, image by image, and the average precision for images that are drawn anew.
 
-faster-coco-eval keeps its matches to itself, and the bootstrap needs them; the tests hold both against each other.
+faster-coco-eval keeps its matches to itself, and the bootstrap needs them; the tests hold both against each other. In a
+resample detections stay matched and sorted, and only weighted cumulative sums are taken anew. Among equal scores the
+copies of a detection stay together.
+
+The cost grows with samples x detections x IoU thresholds. 1000 samples take about 0.5 seconds for 20 images with 100
+detections each, and 12 seconds for 5000 images with 20 each, on one core.
 """
 
 from __future__ import annotations
@@ -12,9 +17,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from limbeck.metrics.coco import MAX_DETECTIONS, CocoResult, CocoTruth, TruthBox, check_predictions
+from limbeck.metrics.coco import IOU_50, MAX_DETECTIONS, CocoResult, CocoTruth, TruthBox, check_predictions
 
 IOU_THRESHOLDS: NDArray[np.float64] = np.linspace(0.5, 0.95, 10)
+RECALL_POINTS: NDArray[np.float64] = np.linspace(0, 1, 101)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +42,31 @@ class ClassMatches:
 
 @dataclass(frozen=True, slots=True)
 class Matches:
-    """The matches of one set of predictions, by class in the order of the categories."""
+    """The matches of one set of predictions, by class in the order of the categories; see `bootstrap.ImageCounts`."""
 
     classes: tuple[ClassMatches, ...]
     num_images: int
+
+    @property
+    def truth(self) -> NDArray[np.int64]:
+        """The objects to be found, (K,I)."""
+        return np.array([found.objects for found in self.classes])
+
+    @property
+    def cells(self) -> int:
+        """The detections of the class that has the most, or the images where there are more of these."""
+        return max([self.num_images, *(len(found.image) for found in self.classes)])
+
+    def weighted(self, weights: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
+        """Return AP and AP50 for images weighted by ``weights`` (S,I): the mean over the classes that have objects.
+
+        With every image once they are the numbers of `coco.evaluate`.
+        """
+        by_class = np.full((len(self.classes), len(IOU_THRESHOLDS), len(weights)), np.nan)
+        for k, found in enumerate(self.classes):
+            for t in range(len(IOU_THRESHOLDS)):
+                by_class[k, t] = _class_precision(found, t, weights)
+        return {"AP": _mean_of_defined(by_class), "AP50": _mean_of_defined(by_class[:, IOU_50, None])}
 
 
 def match(truth: CocoTruth, predictions: Sequence[CocoResult]) -> Matches:
@@ -115,3 +142,37 @@ def _iou(
     union = detected_area + np.where(crowd, 0, expected_xywh[:, 2:].prod(axis=1) - inside)
     iou: NDArray[np.float64] = np.divide(inside, union, out=np.zeros_like(inside), where=union > 0)
     return iou
+
+
+def _class_precision(found: ClassMatches, threshold: int, weights: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the average precision (S,) of one class at one IoU threshold, NaN where a resample has no object.
+
+    Only the columns of hits are looked at: behind a false alarm the precision is never higher than before it.
+    """
+    objects = weights @ found.objects
+    counted = ~found.ignored[threshold]
+    hit = found.hit[threshold][counted]
+    drawn = weights[:, found.image[counted]]
+    detections = drawn.cumsum(axis=1)[:, hit]
+    hits = drawn[:, hit].cumsum(axis=1)
+    precision = hits / np.maximum(detections, 1)
+    envelope = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
+    result = np.full(len(weights), np.nan)
+    for row in np.flatnonzero(objects):
+        result[row] = _at_recall_points(hits[row] / objects[row], envelope[row]).mean()
+    return result
+
+
+def _at_recall_points(recall: NDArray[np.float64], precision: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the precision at the first point that reaches each of the 101 recalls, 0 where none does."""
+    return np.append(precision, 0.0)[np.searchsorted(recall, RECALL_POINTS, side="left")]
+
+
+def _mean_of_defined(by_class: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Average (K,T,S) over thresholds and over the classes that are not NaN; returns (S,)."""
+    values = by_class.mean(axis=1)
+    defined = ~np.isnan(values)
+    total = np.where(defined, values, 0).sum(axis=0)
+    mean: NDArray[np.float64] = np.full(len(total), np.nan)
+    np.divide(total, defined.sum(axis=0), out=mean, where=defined.any(axis=0))
+    return mean

@@ -7,14 +7,14 @@ from dataclasses import dataclass, field, replace
 from statistics import fmean, stdev
 
 from limbeck.metrics.bootstrap import (
+    ImageCounts,
     PairedDifference,
     Resampled,
-    average_precision,
+    as_it_is,
     gap_closed,
     mean_difference,
     resample,
 )
-from limbeck.metrics.matching import Matches
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +60,11 @@ class Row:
 
     Attributes:
         name: Its name.
-        scores: AP and AP50.
+        scores: The metrics by name.
         gains: The same over the control; empty for the control.
         gap_closed: Share of the way from the control to the teacher, from the means over the seeds; None for the
             control, without a teacher, and where the teacher is not better than the control.
-        over_first: Of the control of a further student, AP and AP50 over the control of the first one; else empty.
+        over_first: Of the control of a further student, the metrics over the control of the first one; else empty.
     """
 
     name: str
@@ -75,33 +75,33 @@ class Row:
 
 
 def compare_rows(
-    models: Mapping[str, Sequence[Matches]],
-    teacher: Matches | None,
+    models: Mapping[str, Sequence[ImageCounts]],
+    teacher: ImageCounts | None,
     metric: str,
     *,
     samples: int,
     seed: int,
-    first: Sequence[Matches] = (),
+    first: Sequence[ImageCounts] = (),
 ) -> list[Row]:
     """Compare rows with the control, and the control with that of another student.
 
     Args:
-        models: The models of each row in the order of the seeds; the first row is the control.
-        teacher: The teacher, if there is one.
+        models: What was counted of the models of each row in the order of the seeds; the first row is the control.
+        teacher: The same of the teacher, if there is one.
         metric: The metric that the gap is measured in.
         samples: Resamples of the bootstrap.
         seed: Seed of the bootstrap.
         first: The control of the first student, where these rows are those of a further one.
 
     Raises:
-        ValueError: The models were not matched on the same truth, or a row has another number of seeds.
+        ValueError: The models were not measured on the same truth, or a row has another number of seeds.
     """
-    resampled = {name: [resample(matches, samples, seed) for matches in row] for name, row in models.items()}
+    resampled = {name: [resample(counts, samples, seed) for counts in row] for name, row in models.items()}
     control = next(iter(resampled.values()))
-    goal = average_precision(teacher)[metric] if teacher is not None else None
+    goal = as_it_is(teacher)[metric] if teacher is not None else None
     rows = [_row(name, row, control, goal, metric) for name, row in resampled.items()]
     if first:
-        rows[0] = replace(rows[0], over_first=_gains(control, [resample(matches, samples, seed) for matches in first]))
+        rows[0] = replace(rows[0], over_first=_gains(control, [resample(counts, samples, seed) for counts in first]))
     return rows
 
 
