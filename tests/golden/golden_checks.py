@@ -11,7 +11,10 @@ from typing import Any
 import torch
 from golden_dense_checks import bckd_levels, gfl_head
 from golden_hsd_checks import HSD_CHECKS
+from golden_lix_checks import LIX_CHECKS
+from golden_normal_checks import NORMAL_CHECKS
 from golden_sdd_checks import SDD_CHECKS
+from golden_segmentation_checks import SEGMENTATION_CHECKS
 from golden_vectors import Case
 from torch import Tensor, nn
 
@@ -209,20 +212,14 @@ CHECKS: dict[str, Callable[[Case], Results]] = {
     "pkd": _pkd,
     "qfl": _qfl,
     **HSD_CHECKS,
+    **LIX_CHECKS,
+    **NORMAL_CHECKS,
     **SDD_CHECKS,
+    **SEGMENTATION_CHECKS,
 }
 
 LATER: dict[str, tuple[str, ...]] = {
-    "the classic distillation losses are not written yet": (
-        "attention_transfer",
-        "cka",
-        "dist",
-        "dkd",
-        "fbkd_loss",
-        "fgd",
-        "hsic_unbiased",
-        "pkd_resize",
-    ),
+    "the classic distillation losses are not written yet": ("fbkd_loss", "fgd"),
     "rotated boxes are not written yet": ("box_corners_bev", "iou_degenerate", "iou_pairs", "nms_2d", "rotated_nms"),
     "itKD is not written yet": (
         "assign_targets",
@@ -239,14 +236,6 @@ LATER: dict[str, tuple[str, ...]] = {
         "reg_l1",
         "rpn_neck",
     ),
-    "LIX is not written yet": (
-        "cka_maps",
-        "dkd_closed_form_gradients",
-        "dkd_dense",
-        "normal",
-        "segmentation_logit_kd",
-    ),
-    "segmentation metrics are not written yet": ("segmentation_confusion",),
 }
 """Kinds of later issues by the reason why they are skipped."""
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from golden_angles import angle_limits, angle_problems
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -87,6 +88,18 @@ class Case:
         return torch.from_numpy(self.arrays[f"cot.{name}"]).to(self.dtype)
 
 
+@dataclass(frozen=True)
+class Selected:
+    """A result (...,H,W) of which only some pixels (H,W) count.
+
+    ``precision`` is that of the reference where it has less than the run.
+    """
+
+    value: Tensor
+    pixels: Tensor
+    precision: torch.dtype | None = None
+
+
 def find_entries(folder: Path) -> Iterator[Entry]:
     """Find the entries of all sets below ``folder``, or of the one set that ``folder`` is."""
     for manifest in sorted([*folder.glob("manifest.json"), *folder.glob("*/manifest.json")]):
@@ -121,11 +134,23 @@ def differences(case: Case, results: dict[str, Any]) -> list[str]:
     expected = {name: value for name, value in case.arrays.items() if name.startswith(("out.", "grad."))}
     problems = [f"{name} was not computed" for name in sorted(expected.keys() - results.keys())]
     for name in sorted(expected.keys() & results.keys()):
-        value = results[name]
-        value = value.detach().numpy() if isinstance(value, Tensor) else np.asarray(value)
-        if not _agree(value, expected[name], *case.entry.tolerance(case.dtype)):
-            problems.append(f"{name} differs in {case.dtype}: {_farthest(value, expected[name])}")
+        problems += [f"{name} differs in {case.dtype}: {what}" for what in _problems(case, name, results[name])]
     return problems
+
+
+def _problems(case: Case, name: str, result: Any) -> list[str]:
+    """What is wrong with the result of that name: nothing, or in which way it is wrong."""
+    reference, precision = case.arrays[name], case.dtype
+    if isinstance(result, Selected):
+        pixels, precision = result.pixels.numpy(), result.precision or precision
+        if result.value.shape != reference.shape or not pixels.any():
+            return [f"{int(pixels.sum())} pixels of {tuple(result.value.shape)} instead of {reference.shape}"]
+        result, reference = result.value.detach()[..., result.pixels], reference[..., pixels]
+    value = result.detach().numpy() if isinstance(result, Tensor) else np.asarray(result)
+    limits = angle_limits(case.entry.content, precision)
+    if limits and name.startswith("out.normal"):
+        return angle_problems(value, reference, limits)
+    return [] if _agree(value, reference, *case.entry.tolerance(precision)) else [_farthest(value, reference)]
 
 
 def _agree(value: Array, reference: Array, rtol: float, atol: float) -> bool:

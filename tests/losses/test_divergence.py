@@ -189,3 +189,9 @@ def test_different_shapes_are_refused(loss: RowLoss) -> None:
 def test_beta_must_be_positive(beta: float) -> None:
     with pytest.raises(ValueError, match="must be positive"):
         binary_class_distillation_rows(torch.zeros(2, 2), torch.zeros(2, 2), beta)
+
+
+def test_kl_of_maps_is_that_of_their_pixels() -> None:
+    student, teacher = _pair(2, 5, 3, 4)
+    rows = class_kl_rows(student.movedim(1, -1), teacher.movedim(1, -1), 2.0)
+    torch.testing.assert_close(class_kl_rows(student, teacher, 2.0, dim=1), rows)

@@ -6,6 +6,7 @@ from torch import Tensor
 
 from limbeck.losses import feature
 from limbeck.losses.feature import (
+    attention_rows,
     channel_kl_rows,
     squared_difference_rows,
     standardise_cells,
@@ -173,3 +174,42 @@ def test_channel_divergence_against_a_slow_loop() -> None:
             wanted = wanted + 16 * (p * (p / q).log()).sum() / 3
         torch.testing.assert_close(rows[image], wanted)
     assert channel_kl_rows(student, student).abs().max() < 1e-6
+
+
+def test_attention_transfer_against_a_slow_loop() -> None:
+    student, teacher = _pair(2, 3, 4, 5)
+    teacher = torch.cat([teacher, teacher[:, :1] + 1], dim=1)
+    for image, row in enumerate(attention_rows(student, teacher).tolist()):
+        sides = []
+        for maps in (student, teacher):
+            values = [sum(v * v for v in cell) / len(cell) for cell in maps[image].flatten(1).T.tolist()]
+            length = sum(value * value for value in values) ** 0.5
+            sides.append([value / length for value in values])
+        assert row == pytest.approx(sum((a - b) ** 2 for a, b in zip(*sides, strict=True)))
+
+
+def test_gradient_of_attention_transfer_and_none_for_the_teacher() -> None:
+    student, teacher = (maps.requires_grad_() for maps in _pair(2, 3, 2, 3))
+    assert torch.autograd.gradcheck(lambda maps: attention_rows(maps, teacher.detach()), student)
+    attention_rows(student, teacher).sum().backward()
+    assert teacher.grad is None
+
+
+def test_attention_does_not_see_scale_nor_permuted_channels_and_bfloat16_is_widened() -> None:
+    student, _ = _pair(2, 3, 4, 5)
+    assert attention_rows(7 * student.flip(1), student).abs().max() < 1e-12
+    assert attention_rows(student.bfloat16(), student.bfloat16()).dtype == torch.float32
+
+
+def test_attention_of_nothing_is_finite() -> None:
+    student = torch.zeros(2, 3, 4, 5, requires_grad=True)
+    rows = attention_rows(student, torch.ones(2, 2, 4, 5))
+    rows.sum().backward()
+    assert rows.tolist() == pytest.approx([1.0, 1.0])
+    assert student.grad is not None
+    assert torch.isfinite(student.grad).all()
+
+
+def test_attention_of_maps_of_different_size_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"student \(2, 4, 4\), teacher \(2, 4, 5\)"):
+        attention_rows(torch.zeros(2, 3, 4, 4), torch.zeros(2, 3, 4, 5))

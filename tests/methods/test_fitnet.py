@@ -105,3 +105,15 @@ def test_settings_that_do_not_fit_are_refused(make_detector):
         Fitnet.Config(weight=0)
     with pytest.raises(IncompatibleError, match="needs a teacher"):
         Fitnet(Fitnet.Config(), student=make_detector().spec, teacher=None)
+
+
+def test_segmenters_of_other_widths_and_strides(make_segmenter, make_mask_batch, make_step):
+    student, teacher = make_segmenter(), make_segmenter(seed=1, channels=(3, 4, 7), strides=(2, 4, 8))
+    step, distil = make_step(student, teacher, make_mask_batch()), method(student, teacher)
+    mine, its = step.student_out.features, step.teacher_out.features
+    levels = [mine[0] - its[1], distil.pairs.adapters[1](mine[1]) - its[2]]
+    term = distil(step).losses["fitnet"]
+    torch.testing.assert_close(term, torch.stack([level.square().mean() for level in levels]).mean())
+    term.backward()
+    assert all(p.grad.any() for p in student.levels.parameters())
+    assert distil.describe()[-1] == "not compared, because nothing fits: the teacher's stride 2"

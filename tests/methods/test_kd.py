@@ -95,3 +95,25 @@ def test_refuses_what_does_not_fit(make_detector):
         Kd.Config(temperature=0)
     with pytest.raises(ValidationError):
         Kd.Config(locations="negative")
+
+
+def test_the_term_of_a_segmenter_against_a_loop(make_segmenter, make_mask_batch, make_step):
+    student, teacher = make_segmenter(), make_segmenter(seed=1)
+    step = make_step(student, teacher, make_mask_batch(class_weights=[1.0, 0.5, 3.0]))
+    total = count = 0.0
+    for image in range(2):
+        for y, x in torch.cartesian_prod(torch.arange(16), torch.arange(5, 24)).tolist():
+            weight = [1.0, 0.5, 3.0][step.batch.targets[image].labels[y, x]]
+            mine, its = (raw.class_logits[image, :, y, x].tolist() for raw in (step.student_out, step.teacher_out))
+            total += weight * slow_divergence(mine, its, 4.0, background=False)
+            count += weight
+    term = method(student, teacher, weight=3.0, temperature=4.0)(step).losses["kd"]
+    assert term.item() == pytest.approx(3.0 * total / count, rel=1e-4)
+    term.backward()
+    assert student.scores.weight.grad.any()
+    assert all(p.grad is None for p in teacher.parameters())
+
+
+def test_a_detector_does_not_teach_a_segmenter(make_segmenter, make_detector):
+    with pytest.raises(IncompatibleError, match="the teacher is for detection2d"):
+        method(make_segmenter(), make_detector())

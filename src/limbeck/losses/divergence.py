@@ -33,13 +33,14 @@ def binary_class_distillation(
     return soft_target_rows(student_logits, teacher_logits, beta)
 
 
-def class_kl_rows(student_logits: Tensor, teacher_logits: Tensor, temperature: float = 1.0) -> Tensor:
+def class_kl_rows(student_logits: Tensor, teacher_logits: Tensor, temperature: float = 1.0, dim: int = -1) -> Tensor:
     """Return the divergence of the student's softmax from the teacher's at temperature T, times T^2; arXiv 1503.02531.
 
     Args:
         student_logits: (...,K).
         teacher_logits: (...,K).
         temperature: Divides the logits of both.
+        dim: Where the classes are; 1 for maps (B,K,H,W).
 
     Returns:
         (...) summed over the classes, float32 or better.
@@ -48,9 +49,9 @@ def class_kl_rows(student_logits: Tensor, teacher_logits: Tensor, temperature: f
         ValueError: The shapes differ.
     """
     require_same_shape(student_logits=student_logits, teacher_logits=teacher_logits)
-    student = (at_least_float32(student_logits) / temperature).log_softmax(dim=-1)
-    teacher = (at_least_float32(teacher_logits.detach()) / temperature).log_softmax(dim=-1)
-    return (teacher.exp() * (teacher - student)).sum(dim=-1) * temperature**2
+    student = (at_least_float32(student_logits) / temperature).log_softmax(dim=dim)
+    teacher = (at_least_float32(teacher_logits.detach()) / temperature).log_softmax(dim=dim)
+    return (teacher.exp() * (teacher - student)).sum(dim=dim) * temperature**2
 
 
 def localisation_kl_rows(student_logits: Tensor, teacher_logits: Tensor, temperature: float = 10.0) -> Tensor:

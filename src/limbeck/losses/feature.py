@@ -93,6 +93,35 @@ def channel_kl_rows(student: Tensor, teacher: Tensor, temperature: float = 1.0) 
     return class_kl_rows(student.flatten(2), teacher.flatten(2), temperature).mean(dim=1)
 
 
+def attention_rows(student: Tensor, teacher: Tensor) -> Tensor:
+    """Return the squared distance of the attention maps of every image, attention transfer; arXiv 1612.03928, eq. 2.
+
+    An attention map is the mean over the channels of the squared values, as a vector of the cells scaled to length 1.
+    Numbers of channels may differ. The sum over the cells is 2 (1 - the cosine of the two), whatever their number.
+
+    Args:
+        student: (B,C,H,W).
+        teacher: (B,C',H,W).
+
+    Returns:
+        (B,) float32 or better.
+
+    Raises:
+        ValueError: The maps differ in batch or size.
+    """
+    mine, its = _attention(student), _attention(teacher.detach())
+    require_same_shape(student=mine, teacher=its)
+    return (_unit(mine) - _unit(its)).square().sum(dim=1)
+
+
+def _attention(maps: Tensor) -> Tensor:
+    return at_least_float32(maps).square().mean(dim=1)
+
+
+def _unit(attention: Tensor) -> Tensor:
+    return functional.normalize(attention.flatten(1), dim=1)
+
+
 def to_common_size(student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
     """Average two maps down to the smaller height and the smaller width of the two; equal sizes pass unchanged.
 

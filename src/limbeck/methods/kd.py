@@ -1,8 +1,8 @@
-"""KD: softmax distillation of the class scores at a temperature (arXiv 1503.02531)."""
+"""KD: softmax distillation of the class scores at a temperature (arXiv 1503.02531), of detectors and segmenters."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 from torch import Tensor
@@ -11,14 +11,15 @@ from torch.nn import functional
 from limbeck.core.dense2d import check_same_locations, check_same_outputs
 from limbeck.core.method import Method, MethodConfig, Step, Terms
 from limbeck.core.model import ModelSpec
-from limbeck.core.outputs import DenseAssignment2D, DenseRaw2D
-from limbeck.core.samples import Boxes2D
+from limbeck.core.outputs import DenseAssignment2D, DenseRaw2D, SegmentationAssignment, SegmentationRaw
+from limbeck.core.samples import Boxes2D, SemanticMask
+from limbeck.core.segmentation import check_same_maps, check_same_pixels
 from limbeck.errors import IncompatibleError
 from limbeck.losses.divergence import class_kl_rows
 
 
-class Kd(Method[Boxes2D, DenseRaw2D, DenseAssignment2D]):
-    """Divergence of the student's softened class distribution from the teacher's, location by location.
+class Kd(Method[Any, Any, Any]):
+    """Divergence of the student's softened class distribution from the teacher's, at every location or pixel.
 
     Args:
         config: Settings.
@@ -38,11 +39,15 @@ class Kd(Method[Boxes2D, DenseRaw2D, DenseAssignment2D]):
         locations: Literal["positive", "all"] = "positive"
         background: bool = True
 
-    tasks = ("detection2d",)
+    tasks = ("detection2d", "segmentation")
     uses_teacher = True
 
     def __init__(self, config: Config, *, student: ModelSpec, teacher: ModelSpec | None) -> None:
         super().__init__(config, student=student, teacher=teacher)
+        self.config = config
+        if student.task == "segmentation":
+            check_same_pixels("kd", student, teacher)
+            return
         check_same_locations("kd", student, teacher)
         if len(student.classes) == 1 and not config.background:
             raise IncompatibleError(
@@ -50,17 +55,27 @@ class Kd(Method[Boxes2D, DenseRaw2D, DenseAssignment2D]):
                 "is always 1.",
                 hint="set background: true",
             )
-        self.config = config
 
-    def forward(self, step: Step[Boxes2D, DenseRaw2D, DenseAssignment2D]) -> Terms:
-        """Return the term ``kd``: the weighted sum over the locations, divided by the student's normaliser."""
+    def forward(self, step: Step[Any, Any, Any]) -> Terms:
+        """Return the term ``kd``: the weighted sum over locations or pixels, divided by the student's normaliser."""
+        total = self._pixels(step) if isinstance(step.student_out, SegmentationRaw) else self._locations(step)
+        return Terms({"kd": self.config.weight * total / step.assignment.normaliser})
+
+    def _pixels(self, step: Step[SemanticMask, SegmentationRaw, SegmentationAssignment]) -> Tensor:
+        """Return the sum over the pixels of a segmenter by their weights."""
+        teacher = check_same_maps("kd", step.student_out, step.teacher_out)
+        rows = class_kl_rows(step.student_out.class_logits, teacher.class_logits, self.config.temperature, dim=1)
+        return (step.assignment.weights * rows).sum()
+
+    def _locations(self, step: Step[Boxes2D, DenseRaw2D, DenseAssignment2D]) -> Tensor:
+        """Return the sum over the locations of a dense detector by their weights."""
         student, assignment = step.student_out, step.assignment
         teacher = check_same_outputs("kd", student, step.teacher_out)
         chosen = assignment.weights > 0
         if self.config.locations == "positive":
             chosen &= assignment.positive(student.class_logits.shape[2])
         rows = class_kl_rows(self._logits(student, chosen), self._logits(teacher, chosen), self.config.temperature)
-        return Terms({"kd": self.config.weight * (assignment.weights[chosen] * rows).sum() / assignment.normaliser})
+        return (assignment.weights[chosen] * rows).sum()
 
     def _logits(self, raw: DenseRaw2D, chosen: Tensor) -> Tensor:
         """Return the class logits of the locations chosen, (P,K), or (P,K+1) with the background's logit 0 behind.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,13 +79,9 @@ class FeaturePairs(nn.Module):
         Raises:
             IncompatibleError: No teacher ran, or a map does not have the channels that the spec of its model names.
         """
-        if step.teacher_out is None:
-            raise IncompatibleError(f"The method '{self.method}' needs a teacher and none ran.")
         maps = []
-        for pair, adapter in zip(self.pairs, self.adapters, strict=True):
-            student = _map(step.student_out.features, step.student_taps, pair.student, pair.channels[0], "student")
-            teacher = _map(step.teacher_out.features, step.teacher_taps, pair.teacher, pair.channels[1], "teacher")
-            student, teacher = to_common_size(student, teacher)
+        for adapter, pair in zip(self.adapters, _raw_maps(self.method, self.pairs, step), strict=True):
+            student, teacher = to_common_size(*pair)
             maps.append((adapter(student), teacher))
         return maps
 
@@ -98,8 +94,55 @@ class FeaturePairs(nn.Module):
         return sentences + self.unused
 
 
+class LevelPairs:
+    """Pairs the levels of two models by equal stride, for losses to which the numbers of channels do not matter.
+
+    A level of the student is compared with the teacher's level of equal stride, as it is; levels without a counterpart
+    are left out.
+
+    Args:
+        method: What the method is called in an error.
+        student: Spec of the student.
+        teacher: Spec of the teacher.
+
+    Raises:
+        IncompatibleError: There is no teacher, or no stride is in both models.
+    """
+
+    def __init__(self, method: str, student: ModelSpec, teacher: ModelSpec | None) -> None:
+        if teacher is None:
+            raise IncompatibleError(f"The method '{method}' needs a teacher and none was given.")
+        self.method = method
+        self.pairs = _equal_strides(student, teacher)
+        if not self.pairs:
+            raise IncompatibleError(
+                f"The method '{method}' compares maps of equal stride; the student has {list(student.strides)} and the "
+                f"teacher {list(teacher.strides)}."
+            )
+        self.unused = _unused(student, teacher, self.pairs)
+
+    def maps(self, step: Step[Any, Any, Any]) -> list[tuple[Tensor, Tensor]]:
+        """Return for every pair the student's map (B,C,H,W) and the teacher's (B,C',H,W), of one size.
+
+        Raises:
+            IncompatibleError: No teacher ran, or a map does not have the channels that the spec of its model names.
+        """
+        return [to_common_size(*maps) for maps in _raw_maps(self.method, self.pairs, step)]
+
+    def describe(self) -> list[str]:
+        """Say in a sentence each which levels are compared, and what is left out."""
+        sentences = [f"{pair.name}: {pair.channels[0]} channels with {pair.channels[1]}" for pair in self.pairs]
+        return sentences + self.unused
+
+
 def pairs_by_stride(student: ModelSpec, teacher: ModelSpec) -> list[MapPair]:
     """Match the levels of two models by stride; several levels of one stride are matched in their order."""
+    return _equal_strides(student, teacher) or [
+        _level_pair(student, teacher, *levels) for levels in _nearest(student.strides, teacher.strides)
+    ]
+
+
+def _equal_strides(student: ModelSpec, teacher: ModelSpec) -> list[MapPair]:
     left = list(enumerate(teacher.strides))
     equal = []
     for level, stride in enumerate(student.strides):
@@ -107,7 +150,7 @@ def pairs_by_stride(student: ModelSpec, teacher: ModelSpec) -> list[MapPair]:
         if found is not None:
             left.remove(found)
             equal.append(_level_pair(student, teacher, level, found[0]))
-    return equal or [_level_pair(student, teacher, *levels) for levels in _nearest(student.strides, teacher.strides)]
+    return equal
 
 
 def _nearest(student: Sequence[int], teacher: Sequence[int]) -> list[tuple[int, int]]:
@@ -179,6 +222,18 @@ def _channels(channels: tuple[int, int], adapter: nn.Module) -> str:
         if isinstance(adapter, nn.Identity)
         else f"{mine} to {its} channels by a 1x1 convolution"
     )
+
+
+def _raw_maps(method: str, pairs: Sequence[MapPair], step: Step[Any, Any, Any]) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield the maps of every pair as the two models gave them, after a look at their channels."""
+    if step.teacher_out is None:
+        raise IncompatibleError(f"The method '{method}' needs a teacher and none ran.")
+    for pair in pairs:
+        mine, its = pair.channels
+        yield (
+            _map(step.student_out.features, step.student_taps, pair.student, mine, "student"),
+            _map(step.teacher_out.features, step.teacher_taps, pair.teacher, its, "teacher"),
+        )
 
 
 def _map(
