@@ -67,3 +67,11 @@ def test_terms_are_not_shared():
     first, second = Terms(), Terms()
     first.losses["a"] = None
     assert second.losses == {}
+
+
+def test_a_term_warms_up_linearly_and_is_never_off():
+    factors = [Progress(step, 100, 0).warm_up(0.1) for step in (0, 4, 9, 10, 99)]
+    assert factors == pytest.approx([0.1, 0.5, 1.0, 1.0, 1.0])
+    assert Progress(0, 100, 0).warm_up(0.0) == 1.0
+    assert Progress(0, 1, 0).warm_up(0.1) == 1.0
+    assert Progress(49, 100, 0).warm_up(1.0) == 0.5

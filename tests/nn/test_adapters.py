@@ -8,7 +8,7 @@ from limbeck.core.method import Progress, Step, TapPaths
 from limbeck.core.model import ModelSpec
 from limbeck.core.outputs import RawOutput
 from limbeck.errors import IncompatibleError
-from limbeck.nn.adapters import FeaturePairs, pairs_by_stride
+from limbeck.nn.adapters import FeaturePairs, LevelPairs, pairs_by_stride
 
 
 def spec(channels, strides, **taps):
@@ -130,3 +130,31 @@ def test_a_model_that_does_not_keep_what_its_spec_says():
     tapped = build(spec((), (), a=(4, 2, 2)), spec((), (), a=(4, 2, 2)), TapPaths(("a",), ("a",)))
     with pytest.raises(IncompatibleError, match=r"teacher's tap 'a' is \(2, 4\) and must be"):
         tapped(step([], [], {"a": good[1]}, {"a": torch.rand(2, 4)}))
+
+
+def test_levels_of_equal_stride_are_compared_as_they_are():
+    pairs = LevelPairs("lix", spec((4, 5, 6), (2, 4, 8)), spec((7, 8, 9), (4, 8, 32)))
+    assert levels(pairs.pairs) == [(1, 0), (2, 1)]
+    student, teacher = [torch.rand(2, c, 4, 4) for c in (4, 5, 6)], [torch.rand(2, c, 4, 2) for c in (7, 8, 9)]
+    maps = pairs.maps(step(student, teacher))
+    assert [tuple(side.shape) for pair in maps for side in pair] == [
+        (2, 5, 4, 2),
+        (2, 7, 4, 2),
+        (2, 6, 4, 2),
+        (2, 8, 4, 2),
+    ]
+    assert maps[0][1] is teacher[0]
+    assert pairs.describe() == [
+        "stride 4: 5 channels with 7",
+        "stride 8: 6 channels with 8",
+        "not compared, because nothing fits: the student's stride 2, the teacher's stride 32",
+    ]
+    with pytest.raises(IncompatibleError, match="'lix' needs a teacher and none ran"):
+        pairs.maps(step(student, None))
+
+
+def test_without_a_common_stride_there_is_nothing_to_compare_as_it_is():
+    with pytest.raises(IncompatibleError, match=r"student has \[4\] and the teacher \[8, 16\]"):
+        LevelPairs("lix", spec((4,), (4,)), spec((4, 4), (8, 16)))
+    with pytest.raises(IncompatibleError, match="'lix' needs a teacher and none was given"):
+        LevelPairs("lix", spec((4,), (4,)), None)

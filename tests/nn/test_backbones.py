@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from limbeck.errors import CheckpointError, IncompatibleError
-from limbeck.nn.backbones import IMAGENET_MEAN, IMAGENET_STD, Backbone, Normalise
+from limbeck.nn.backbones import IMAGENET_MEAN, IMAGENET_STD, Backbone, Normalise, strides_among
 
 STRIDES = (8, 16, 32)
 
@@ -97,3 +97,63 @@ def test_the_frozen_stem_of_a_resnet_ends_with_its_first_stage():
 def test_a_network_that_does_not_say_where_its_stem_ends_is_refused():
     with pytest.raises(IncompatibleError, match="frozen_stem must be false"):
         Backbone("mobilenetv3_large_100", (8, 16), frozen_stem=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "strides"),
+    [
+        ("resnet18", (2, 4, 8, 16, 32)),
+        ("test_convnext", (4, 8, 16, 32)),
+        ("test_efficientnet", (2, 4, 8, 16, 32)),
+        ("mobilenetv3_small_050", (2, 4, 8, 16, 32)),  # its first map is that behind the activation
+        ("mobilenetv3_small_050", (4, 16)),
+        ("regnetx_002", (8, 32)),
+        ("lean_pico", (4, 16)),
+        ("mit_b0", (4, 8, 16, 32)),
+    ],
+)
+def test_the_stages_one_after_another_give_the_maps(name, strides):
+    backbone, maps = Backbone(name, strides).eval(), []
+    images = torch.rand(1, 3, 64, 96)
+    with torch.no_grad():
+        expected, x = backbone(images), images
+        for layers in backbone.stages():
+            for layer in layers:
+                x = layer(x)
+            maps.append(backbone.as_map(x))
+    assert len(maps) == len(expected)
+    assert all(torch.equal(*pair) for pair in zip(maps, expected, strict=True))
+
+
+def test_maps_with_channels_last_are_turned_around():
+    backbone = Backbone("swin_tiny_patch4_window7_224", (4,))
+    assert backbone.as_map(torch.rand(1, 56, 48, 96)).shape == (1, 96, 56, 48)
+
+
+@pytest.mark.parametrize("name", ["vit_tiny_patch16_224", "asmlp_nano"])
+def test_a_network_without_a_row_of_stages_is_refused(name):
+    with pytest.raises(IncompatibleError, match=f"Nothing can be added between the stages of the backbone '{name}'"):
+        Backbone(name, (16,)).stages()
+
+
+@pytest.mark.parametrize("name", ["resnet18", "test_convnext", "mobilenetv3_small_050", "lean_pico", "mit_b0"])
+def test_one_channel_is_read_with_the_mean_of_the_first_convolution(name):
+    torch.manual_seed(0)
+    rgb = Backbone(name, (8,)).eval()
+    torch.manual_seed(0)
+    one = Backbone(name, (8,), in_channels=1).eval()
+    grey = torch.rand(1, 1, 64, 64)
+    with torch.no_grad():
+        (first,), (second,) = one(grey), rgb(grey.expand(-1, 3, -1, -1) / 3)
+    torch.testing.assert_close(first, second)
+
+
+def test_a_network_that_does_not_convolve_the_image_cannot_read_one_channel():
+    with pytest.raises(IncompatibleError, match="'csatv2' has no convolution over the channels of an image"):
+        Backbone("csatv2", (8,), in_channels=1)
+
+
+def test_the_strides_that_a_network_has_are_chosen():
+    assert strides_among("test_convnext", (2, 4, 8)) == (4, 8)
+    with pytest.raises(IncompatibleError, match=r"'test_convnext' has maps of the strides .* and none of \[2, 64\]"):
+        strides_among("test_convnext", (2, 64))

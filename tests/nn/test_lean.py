@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from limbeck.core.dense2d import OWN_BACKBONES
+from limbeck.core.backbone_name import OWN_BACKBONES
 from limbeck.errors import CheckpointError, IncompatibleError
 from limbeck.nn.backbones import OWN_STRIDES, Backbone
 from limbeck.nn.lean import STRIDES, WIDTHS, LeanNet

@@ -6,22 +6,19 @@ from collections.abc import Callable
 from itertools import pairwise
 from typing import Literal
 
-import timm
 import torch
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 from torch import Tensor
 
+from limbeck.core.backbone_name import BackboneName
 from limbeck.core.model import DenseSpec2D, ModelConfig, ModelSpec
 from limbeck.core.outputs import DenseAssignment2D, DenseRaw2D, Detections2D, DetectorRaw2D
 from limbeck.core.parallel import mean_over_processes
 from limbeck.core.samples import Batch, Boxes2D
-from limbeck.errors import IncompatibleError, nearest
+from limbeck.errors import IncompatibleError
 from limbeck.imaging import Fit
 from limbeck.ops.assign2d import IGNORED
 from limbeck.ops.boxes2d import centred_in
-
-OWN_BACKBONES = ("asmlp_base", "asmlp_nano", "asmlp_small", "asmlp_tiny", "lean_nano", "lean_pico")
-"""Backbones that are limbeck's own; all others are timm's."""
 
 Neck = Literal["fpn", "hkn", "hkn_release", "mlp", "mlp_release"]
 Towers = Literal["plain", "hkh"]
@@ -57,7 +54,7 @@ class Postprocess(BaseModel):
 class PyramidConfig(ModelConfig):
     """Settings of detectors that work on a feature pyramid."""
 
-    backbone: str = "resnet50"
+    backbone: BackboneName = "resnet50"
     pretrained: bool = False
     frozen_stem: bool = False
     neck: Neck = "fpn"
@@ -65,14 +62,6 @@ class PyramidConfig(ModelConfig):
     channels: int = Field(256, ge=8)
     depthwise: bool = False
     postprocess: Postprocess = Postprocess()
-
-    @field_validator("backbone")
-    @classmethod
-    def _backbone_is_known(cls, backbone: str) -> str:
-        if backbone not in OWN_BACKBONES and not timm.is_model(backbone):
-            known = [*OWN_BACKBONES, *timm.list_models()]
-            raise ValueError(f"timm knows no such backbone{nearest(backbone, known)}")
-        return backbone
 
     @field_validator("strides")
     @classmethod

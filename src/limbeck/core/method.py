@@ -33,6 +33,14 @@ class Progress:
         """Share of the training that is done, 0 to 1."""
         return self.step / max(self.total_steps, 1)
 
+    def warm_up(self, share: float) -> float:
+        """Return the factor of a term that grows linearly over the first ``share`` of the training, up to 1.
+
+        It is above 0 from the first step on: a term that is off is absent, never a zero.
+        """
+        steps = share * self.total_steps
+        return min(1.0, (self.step + 1) / steps) if steps > 0 else 1.0
+
 
 @dataclass(slots=True)
 class Step(Generic[TargetT, RawT, AssignmentT]):

@@ -33,6 +33,7 @@ class ModelSpec:
             empty; where a method asks for taps, the engine runs one image through the model and fills it in.
         backbone: Path of the submodule that is the backbone; None where there is no such part.
         canvas_hw: Height and width of the run's input in pixels; a model leaves it empty, the engine fills it in.
+        maps: Channels of each input beside the image, by its name.
     """
 
     task: Task
@@ -45,6 +46,12 @@ class ModelSpec:
     taps: Mapping[str, tuple[int, ...]] = field(default_factory=dict, hash=False, kw_only=True)
     backbone: str | None = field(default=None, kw_only=True)
     canvas_hw: tuple[int, int] | None = field(default=None, kw_only=True)
+    maps: Mapping[str, int] = field(default_factory=dict, hash=False, kw_only=True)
+
+
+def inputs_of(*specs: ModelSpec | None) -> tuple[str, ...]:
+    """Return the names of all inputs that some models read; None stands for no model."""
+    return tuple(dict.fromkeys(name for spec in specs if spec is not None for name in spec.inputs))
 
 
 @dataclass(frozen=True, slots=True)

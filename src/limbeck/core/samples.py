@@ -108,7 +108,7 @@ class Batch(Generic[TargetT]):
     Attributes:
         inputs: Tensors by modality: ``image`` is (B,3,H,W) uint8 RGB. Any further one (depth, disparity, thermal,
             surface normals) bears the name that the data settings give it and is (B,C,H,W) float32 in its physical
-            unit, 0 where nothing was measured.
+            unit, 0 where nothing was measured; a surface normal that is not known is (0, 0, -1).
         targets: One per sample.
         frames: One per sample.
     """

@@ -1,17 +1,41 @@
-"""What all semantic segmenters share: the assignment of a batch, the supervised loss and the final class map."""
+"""What all semantic segmenters share: settings, the assignment of a batch, the supervised loss, the final class map."""
 
 from __future__ import annotations
+
+from typing import Literal
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from limbeck.core.model import Model, ModelSpec
+from limbeck.core.backbone_name import BackboneName
+from limbeck.core.model import Model, ModelConfig, ModelSpec
 from limbeck.core.outputs import Segmentation, SegmentationAssignment, SegmentationRaw
 from limbeck.core.parallel import mean_over_processes
 from limbeck.core.samples import IGNORED_LABEL, Batch, Frame, SemanticMask
 from limbeck.errors import IncompatibleError
 from limbeck.ops.precision import at_least_float32
+
+
+class SegmenterConfig(ModelConfig):
+    """Settings that all segmenters share.
+
+    Attributes:
+        backbone: Any timm model with feature maps, or one of limbeck's own.
+        pretrained: Start from timm's weights.
+        rgb_norm: ``imagenet`` subtracts the mean and divides by the deviation of ImageNet, ``unit`` divides by 255.
+        x: The modality that is read beside the image, by the name it has in the data; None for the image alone.
+        x_channels: Channels of that modality: 3 for surface normals, else 1.
+        x_norm: ``batch`` brings each channel of X to mean 0 and variance 1 by a batch norm without weights of its own,
+            whose statistics travel with the model; ``none`` takes X as it is.
+    """
+
+    backbone: BackboneName = "resnet18"
+    pretrained: bool = False
+    rgb_norm: Literal["imagenet", "unit"] = "imagenet"
+    x: str | None = None
+    x_channels: Literal[1, 3] = 3
+    x_norm: Literal["batch", "none"] = "batch"
 
 
 class Segmenter(Model[SemanticMask, SegmentationRaw, SegmentationAssignment, Segmentation]):
@@ -82,7 +106,7 @@ def check_same_pixels(method: str, student: ModelSpec, teacher: ModelSpec | None
     """Refuse a teacher whose class k is not the student's class k.
 
     Raises:
-        IncompatibleError: There is no teacher, or its task or its classes differ.
+        IncompatibleError: There is no teacher, its task or its classes differ, or there is one class only.
     """
     if teacher is None:
         raise IncompatibleError(f"The method '{method}' needs a teacher and none was given.")
@@ -95,6 +119,10 @@ def check_same_pixels(method: str, student: ModelSpec, teacher: ModelSpec | None
         raise IncompatibleError(
             f"The method '{method}' needs the same classes in the same order; the teacher has {list(teacher.classes)} "
             f"and the student {list(student.classes)}."
+        )
+    if len(student.classes) < 2:
+        raise IncompatibleError(
+            f"The method '{method}' needs two classes or more; the softmax of {list(student.classes)} is always 1."
         )
 
 

@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from torch import Tensor
 from torch.nn import functional
 
+from limbeck.core.backbone_name import BackboneName
 from limbeck.core.dense2d import Neck, Towers, positive_scores
 from limbeck.core.dense_heads import DISTRIBUTION_WEIGHT, SIDES, distribution_rows
 from limbeck.core.outputs import DenseAssignment2D, DenseRaw2D
@@ -41,7 +42,7 @@ class HsdFtiFdet(DistributionDetector):
         """
 
         model: Literal["hsd_fti_fdet"] = "hsd_fti_fdet"
-        backbone: str = "resnet18"
+        backbone: BackboneName = "resnet18"
         neck: Neck = "hkn"
         towers: Towers = "hkh"
         tower_depth: int = Field(3, ge=0)
