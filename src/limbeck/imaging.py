@@ -61,13 +61,15 @@ class Fit:
 
     def map_to_image(self, values: NDArray[MapT]) -> NDArray[MapT]:
         """Map one value per canvas pixel, (H,W), to one per image pixel: that of the canvas pixel it lies in."""
-        rows, columns = (_nearest(*sides) for sides in zip(self.image_wh[::-1], self.placed_wh[::-1], strict=True))
+        rows, columns = (
+            nearest_pixels(*sides) for sides in zip(self.image_wh[::-1], self.placed_wh[::-1], strict=True)
+        )
         return np.ascontiguousarray(values[rows[:, None], columns])
 
 
-def _nearest(image: int, placed: int) -> NDArray[np.int64]:
-    """Return for every pixel along one side of the image the canvas pixel in which its centre lies."""
-    return ((2 * np.arange(image) + 1) * placed) // (2 * image)
+def nearest_pixels(to: int, source: int) -> NDArray[np.int64]:
+    """Return for each of ``to`` pixels along one side the one of ``source`` pixels in which its centre lies."""
+    return ((2 * np.arange(to) + 1) * source) // (2 * to)
 
 
 def _placed_wh(image_wh: tuple[int, int], canvas_wh: tuple[int, int], mode: ResizeMode) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""A small COCO data set on disk that a test can spoil."""
+"""Small data sets on disk that a test can spoil: boxes as COCO has them, and masks with depth."""
 
 from __future__ import annotations
 
@@ -13,6 +13,11 @@ import pytest
 from PIL import Image
 
 from limbeck.data.config import SplitConfig
+from limbeck.data.mask_config import MaskDataConfig
+from limbeck.data.mask_readers import read_mask_parts
+from limbeck.data.mask_records import MaskData
+from limbeck.data.masks import read_labels
+from limbeck.errors import DataError
 
 
 @dataclass
@@ -71,3 +76,101 @@ def make_coco(tmp_path: Path) -> Callable[[str], CocoFolder]:
 def coco(make_coco: Callable[[str], CocoFolder]) -> CocoFolder:
     """The data set, written and sound."""
     return make_coco("coco")
+
+
+@dataclass
+class MaskFolder:
+    """Three images of 80 x 60 pixels per part with masks of the levels 0, 1 and 255 and depth in millimetres."""
+
+    root: Path
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def config(self) -> MaskDataConfig:
+        return MaskDataConfig.model_validate(self.settings)
+
+    def problems(self, verify_pixels: bool = False) -> tuple[str, ...]:
+        """The problems for which the data set cannot be read."""
+        with pytest.raises(DataError) as caught:
+            read_mask_parts(self.config, verify_pixels)
+        return caught.value.problems
+
+    def levels(self, rows: dict[int, int] | None = None) -> np.ndarray:
+        """A mask of level 0 with some rows of other levels."""
+        pixels = np.zeros((60, 80), np.uint8)
+        for row, level in (rows or {}).items():
+            pixels[row] = level
+        return pixels
+
+    def file(self, part: str, kind: str, name: str = "b.png") -> Path:
+        return self.root / part / kind / name
+
+    def write(self, part: str, kind: str, pixels: np.ndarray, name: str = "b.png") -> Path:
+        path = self.file(part, kind, name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.suffix == ".npy":
+            np.save(path, pixels)
+        else:
+            Image.fromarray(pixels).save(path)
+        return path
+
+
+@pytest.fixture
+def masks(tmp_path: Path) -> MaskFolder:
+    """A data set of the format folders: frames a, b and c, written and sound."""
+    parts = {
+        part: {
+            "images": tmp_path / part / "images",
+            "masks": tmp_path / part / "masks",
+            "x": {"depth": tmp_path / part / "depth"},
+        }
+        for part in ("train", "val")
+    }
+    x = {"depth": {"holds": "depth", "unit": "mm"}}
+    folder = MaskFolder(tmp_path, {**parts, "size": (96, 64), "classes": ("ground", "wagon"), "x": x})
+    generator = np.random.default_rng(0)
+    for part in parts:
+        for name in "abc":
+            folder.write(part, "images", generator.integers(0, 256, (60, 80, 3), np.uint8), f"{name}.jpg")
+            levels = np.zeros((60, 80), np.uint8)
+            levels[20:40, 30:60] = 1
+            levels[:5] = 255
+            folder.write(part, "masks", levels, f"{name}.png")
+            depth = generator.integers(1000, 9000, (60, 80)).astype(np.uint16)
+            depth[:, :10] = 0
+            folder.write(part, "depth", depth, f"{name}.png")
+    return folder
+
+
+class PublicData:
+    """Writes and reads frames of 20 x 12 pixels as public data sets have them."""
+
+    def save(self, path: Path, pixels: np.ndarray) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(path)
+
+    def image(self, path: Path) -> None:
+        self.save(path, np.random.default_rng(0).integers(0, 256, (12, 20, 3), dtype=np.uint8))
+
+    def rows(self, *levels: Any, dtype: Any = np.uint8) -> np.ndarray:
+        """A map whose first rows hold the levels given, and all others the last of them."""
+        return np.array([levels[min(row, len(levels) - 1)] for row in range(12)], dtype)[:, None].repeat(20, axis=1)
+
+    def read(self, format: str, part: dict[str, Any], **settings: Any) -> MaskData:
+        config = {"format": format, "train": part, "val": part, "size": (32, 32), **settings}
+        return read_mask_parts(MaskDataConfig.model_validate(config), verify_pixels=True)["train"]
+
+    def refused(self, format: str, part: dict[str, Any], **settings: Any) -> tuple[str, ...]:
+        """The problems of data that cannot be read."""
+        with pytest.raises(DataError) as caught:
+            self.read(format, part, **settings)
+        return caught.value.problems
+
+    def labels(self, data: MaskData, index: int = 0) -> list[int]:
+        """The label of every row."""
+        return read_labels(data.records[index], data.code)[:, 0].tolist()
+
+
+@pytest.fixture
+def public() -> PublicData:
+    return PublicData()

@@ -8,8 +8,15 @@ import numpy as np
 import pytest
 
 from limbeck.data.records import BoxRecord
-from limbeck.data.sampling import class_weights, epoch_length, repeat_factors, resample
-from limbeck.errors import ConfigError
+from limbeck.data.sampling import (
+    class_weights,
+    epoch_length,
+    mask_repeat_factors,
+    pixel_weights,
+    repeat_factors,
+    resample,
+)
+from limbeck.errors import ConfigError, DataError
 
 
 def record(*labels: int, ignore: tuple[int, ...] = ()) -> BoxRecord:
@@ -106,4 +113,31 @@ def test_all_unknown_classes_are_named_with_the_nearest() -> None:
     assert caught.value.problems == (
         "data.class_weights: no class is called 'wagn' (did you mean 'wagon'?)",
         "data.class_weights: no class is called 'tree'",
+    )
+
+
+def test_weights_of_pixels_follow_the_inverse_root_and_have_mean_one() -> None:
+    pixels = np.array([[7000, 100, 0, 999], [500, 2400, 0, 0]])
+    weights = pixel_weights(pixels, ("a", "b", "c"), "auto")
+    counts = np.array([7500, 2500])
+    assert (weights[:2] * counts).sum() / counts.sum() == pytest.approx(1)
+    assert weights[1] / weights[0] == pytest.approx(3**0.5)
+    assert np.isfinite(weights).all()
+    assert weights.dtype == np.float32
+    assert pixel_weights(pixels, ("a", "b", "c"), {"b": 3}).tolist() == [1, 3, 1]
+    with pytest.raises(ConfigError, match=r"no class is called 'aa' \(did you mean 'a'\?\)"):
+        pixel_weights(pixels, ("a", "b", "c"), {"aa": 3})
+    with pytest.raises(DataError, match="no pixel of the training masks counts"):
+        pixel_weights(np.array([[0, 0, 9]]), ("a", "b"), "auto")
+
+
+def test_images_of_rare_classes_are_shown_as_often_as_with_boxes() -> None:
+    pixels = np.array([[9, 0, 5], [9, 1, 0], [9, 0, 0], [0, 0, 5]])
+    records = [record(0), record(0, 1), record(0), record()]
+    for threshold in (0.1, 0.5, 1.0):
+        expected = repeat_factors(records, threshold)
+        assert mask_repeat_factors(pixels, threshold).tolist() == expected.tolist()
+    assert (
+        class_weights(records, ("a", "b"), "auto").tolist()
+        == pixel_weights(np.array([[3, 1, 7]]), ("a", "b"), "auto").tolist()
     )

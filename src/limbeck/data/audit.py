@@ -26,6 +26,25 @@ from limbeck.errors import DataError
 
 
 @dataclass(frozen=True, slots=True)
+class Comparison:
+    """The images that the parts of a data set have in common.
+
+    Attributes:
+        leaks: A sentence for every image that is in two parts.
+        copies: Sentences for images that come twice in a part, or show the same picture as one of another part.
+        compared: As in `Audit`.
+        identical: As in `Audit`.
+        near: As in `Audit`.
+    """
+
+    leaks: tuple[str, ...]
+    copies: tuple[str, ...]
+    compared: Mapping[PartName, int]
+    identical: tuple[Identical, ...]
+    near: tuple[tuple[Pair, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Audit:
     """What was found in a data set.
 
@@ -74,23 +93,18 @@ def audit(config: DataConfig, *, seed: int = 0, max_images: int = MAX_IMAGES) ->
     surveys = {
         part: survey_part(found.records, found.classes, config.size, config.resize) for part, found in data.items()
     }
-    thumbnails = {part: _thumbnails(data.get(part), max_images, seed) for part in config.parts}
-    shared = {
-        (earlier, later): shared_images(thumbnails[earlier], thumbnails[later])
-        for earlier, later in PAIRS
-        if later in thumbnails
-    }
-    train_and_val = shared["train", "val"]
+    paths = {part: [record.path for record in data[part].records] if part in data else [] for part in config.parts}
+    images = compare_parts(paths, seed=seed, max_images=max_images)
     known = set(problems)
     left_out = [sentence for found in data.values() for sentence in found.skipped if sentence not in known]
     return Audit(
-        problems=(*problems, *_leaks(shared)),
-        warnings=(*left_out, *concerns(surveys), *_copies(shared, thumbnails)),
+        problems=(*problems, *images.leaks),
+        warnings=(*left_out, *concerns(surveys), *images.copies),
         data=data,
         surveys=surveys,
-        compared={part: len(images.paths) for part, images in thumbnails.items()},
-        identical=train_and_val.identical,
-        near=tuple(tuple(group) for group in group_pairs(train_and_val.near)),
+        compared=images.compared,
+        identical=images.identical,
+        near=images.near,
     )
 
 
@@ -123,9 +137,30 @@ def _read(config: DataConfig) -> tuple[dict[PartName, BoxData], list[str]]:
     return data, list(problems)
 
 
-def _thumbnails(data: BoxData | None, max_images: int, seed: int) -> Thumbnails:
-    paths = [] if data is None else [record.path for record in data.records]
-    return Thumbnails.read(draw_images(paths, max_images, seed))
+def compare_parts(
+    paths: Mapping[PartName, Sequence[Path]], *, seed: int = 0, max_images: int = MAX_IMAGES
+) -> Comparison:
+    """Find the images that a data set has twice.
+
+    Args:
+        paths: The sound images of every part.
+        seed: Draws the images that are looked at where there are more than ``max_images``.
+        max_images: How many of each part are looked at.
+    """
+    thumbnails = {part: Thumbnails.read(draw_images(images, max_images, seed)) for part, images in paths.items()}
+    shared = {
+        (earlier, later): shared_images(thumbnails[earlier], thumbnails[later])
+        for earlier, later in PAIRS
+        if later in thumbnails
+    }
+    train_and_val = shared["train", "val"]
+    return Comparison(
+        leaks=tuple(_leaks(shared)),
+        copies=tuple(_copies(shared, thumbnails)),
+        compared={part: len(images.paths) for part, images in thumbnails.items()},
+        identical=train_and_val.identical,
+        near=tuple(tuple(group) for group in group_pairs(train_and_val.near)),
+    )
 
 
 def _leaks(shared: Mapping[tuple[PartName, PartName], Shared]) -> Iterator[str]:

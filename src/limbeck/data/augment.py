@@ -17,8 +17,8 @@ from PIL import ExifTags, Image
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from limbeck.data.config import AugmentConfig
-from limbeck.data.records import BoxRecord
+from limbeck.data.config import AugmentConfig, PictureAugment
+from limbeck.data.records import BoxRecord, ImageRecord
 from limbeck.errors import DataError
 from limbeck.imaging import IMAGE_ERRORS, PAD_VALUE, Fit, ResizeMode, unreadable_reason, upright_rgb
 
@@ -89,7 +89,7 @@ def draw_view(
     return view_of(record, placement, draw_colour(config, generator))
 
 
-def draw_placement(config: AugmentConfig, fit: Fit, generator: np.random.Generator) -> Placement:
+def draw_placement(config: PictureAugment, fit: Fit, generator: np.random.Generator) -> Placement:
     """Draw flip, zoom and position of one view; without zoom the image lies as in evaluation."""
     flip = bool(generator.random() < config.flip)
     if generator.random() >= config.scale_crop:
@@ -141,7 +141,7 @@ def _along(image: int, corner: int, placed: int, canvas: int, step: int) -> tupl
     return (first * step, last * step), (start, end)
 
 
-def draw_colour(config: AugmentConfig, generator: np.random.Generator) -> NDArray[np.float64] | None:
+def draw_colour(config: PictureAugment, generator: np.random.Generator) -> NDArray[np.float64] | None:
     """Draw brightness, contrast, saturation and hue as one matrix (3,4) for RGB grey levels; None if all are off."""
     strengths = (config.brightness, config.contrast, config.saturation)
     brightness, contrast, saturation = (1 + strength * generator.uniform(-1, 1) for strength in strengths)
@@ -176,7 +176,7 @@ def view_of(record: BoxRecord, placement: Placement, colour: NDArray[np.float64]
     return View(pixels, clipped[keep], record.labels[keep], record.ignore[keep])
 
 
-def read_reduced(record: BoxRecord, reduction: int) -> tuple[Image.Image, int]:
+def read_reduced(record: ImageRecord, reduction: int) -> tuple[Image.Image, int]:
     """Read an image, a JPEG at one part in ``reduction`` of its width and height; the decoder averages the pixels.
 
     Returns:
@@ -215,7 +215,7 @@ def _is_turned(image: Image.Image) -> bool:
     return bool(image.getexif().get(ExifTags.Base.Orientation, 1) != 1)
 
 
-def image_changed(record: BoxRecord, found_wh: tuple[int, int]) -> DataError:
+def image_changed(record: ImageRecord, found_wh: tuple[int, int]) -> DataError:
     """Return the error for an image that is no longer the one that was checked."""
     sizes = f"it has {found_wh} pixels instead of {record.size_wh}"
     return DataError("An image changed after it was checked:", [f"{record.path}: {sizes}"])

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from PIL import ExifTags, Image
 
-from limbeck.data.records import BoxRecord
+from limbeck.data.records import ImageRecord
 from limbeck.errors import DataError
 from limbeck.imaging import IMAGE_ERRORS, read_image, unreadable_reason
 
@@ -38,13 +38,16 @@ def image_size(path: Path) -> tuple[int, int]:
         DataError: It cannot be read or is no image.
     """
     try:
-        return _read_header(path)[0]
+        return read_header(path)[0]
     except IMAGE_ERRORS as error:
         raise DataError(TITLE, [f"{path}: {unreadable_reason(error)}"]) from error
 
 
-def _read_header(path: Path) -> tuple[tuple[int, int], bool]:
-    """Return width and height after the EXIF rotation, and whether that rotation swapped them."""
+def read_header(path: Path) -> tuple[tuple[int, int], bool]:
+    """Return width and height after the EXIF rotation, and whether that rotation swapped them.
+
+    Pillow raises `limbeck.imaging.IMAGE_ERRORS` on a broken file.
+    """
     with Image.open(path) as image:
         # Pillow decodes a whole png to look for EXIF data behind the pixels; that is not worth the time.
         has_exif = image.format != "PNG" or "exif" in image.info
@@ -52,7 +55,7 @@ def _read_header(path: Path) -> tuple[tuple[int, int], bool]:
         return ((image.height, image.width) if sideways else image.size), sideways
 
 
-def check_images(records: Iterable[BoxRecord], verify_pixels: bool = False) -> dict[int | str, str]:
+def check_images(records: Iterable[ImageRecord], verify_pixels: bool = False) -> dict[int | str, str]:
     """Compare the image files with their records.
 
     Args:
@@ -66,9 +69,9 @@ def check_images(records: Iterable[BoxRecord], verify_pixels: bool = False) -> d
     return {record_id: problem for record_id, problem in problems.items() if problem is not None}
 
 
-def _image_problem(record: BoxRecord, verify_pixels: bool) -> str | None:
+def _image_problem(record: ImageRecord, verify_pixels: bool) -> str | None:
     try:
-        size, sideways = _read_header(record.path)
+        size, sideways = read_header(record.path)
         if verify_pixels:
             read_image(record.path)
     except DataError as error:
@@ -78,10 +81,11 @@ def _image_problem(record: BoxRecord, verify_pixels: bool) -> str | None:
     if size == record.size_wh:
         return None
     turned = " after its EXIF rotation" if sideways else ""
-    return f"{record.path}: the file has {_pixels(size)}{turned}, but its annotation says {_pixels(record.size_wh)}"
+    return f"{record.path}: the file has {in_pixels(size)}{turned}, but its annotation says {in_pixels(record.size_wh)}"
 
 
-def _pixels(size_wh: tuple[int, int]) -> str:
+def in_pixels(size_wh: tuple[int, int]) -> str:
+    """Return width and height as a sentence has them."""
     return f"{size_wh[0]} x {size_wh[1]} pixels"
 
 

@@ -18,6 +18,7 @@ from limbeck.data.readers import read_all_parts, read_boxes
 from limbeck.data.records import BoxData, BoxRecord
 from limbeck.data.writers import Named, write_coco, write_names, write_voc, write_yolo
 from limbeck.errors import DataError
+from limbeck.files import new_folder
 
 Files = Literal["copy", "link", "none"]
 TITLE = "The data set cannot be converted:"
@@ -109,19 +110,11 @@ def convert(
     if to == "yolo":
         parts, lost = _fit_to_yolo(parts, drop_ignore, drop_duplicates)
         notes += lost
-    work = out.absolute().with_name(out.absolute().name + ".part")
     try:
-        work.mkdir(parents=True)
-        try:
+        with new_folder(out) as work:
             _write(parts, to, work, files)
             if problems := _read_back(parts, _settings(parts, to, work, files)):
                 raise data_error(f"The format {to} cannot hold this data set as it is:", problems)
-            if out.exists():
-                out.rmdir()
-            work.rename(out)
-        except BaseException:
-            shutil.rmtree(work, ignore_errors=True)
-            raise
     except OSError as error:
         problem = f"{error.filename or out}: {(error.strerror or str(error)).lower()}"
         raise DataError(TITLE, [problem]) from error
@@ -129,8 +122,6 @@ def convert(
 
 
 def _check_place(out: Path, parts: Sequence[Part]) -> None:
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise DataError(TITLE, [f"{out}: is there already and not an empty folder"])
     inside = [part.folder for part in parts if out.resolve().is_relative_to(part.folder.resolve())]
     if inside:
         raise DataError(TITLE, [f"{out}: lies inside {inside[0]}, the images that are to be converted"])

@@ -53,16 +53,16 @@ def image_folder_problem(folder: Path) -> str | None:
     """Return what is wrong with a folder of images that is none, or None."""
     if folder.is_file():
         return f"{folder}: a file, but 'images' is a folder; a text file that names the images goes into 'list'"
-    return None if folder.is_dir() else _missing(folder, "images")
+    return None if folder.is_dir() else missing_folder(folder, "images")
 
 
 def _annotation_folder_problem(folder: Path, format: Format) -> str | None:
     if folder.is_file():
         return f"{folder}: a file, but the format {format} needs {ANNOTATIONS[format]}"
-    return None if folder.is_dir() else _missing(folder, "annotations")
+    return None if folder.is_dir() else missing_folder(folder, "annotations")
 
 
-def _missing(folder: Path, what: str) -> str:
+def missing_folder(folder: Path, what: str) -> str:
     """Say that the folder of ``what`` does not exist, and which one that is there has nearly the name that is wrong."""
     there = next(place for place in folder.parents if place.is_dir())
     known = [place.name for place in there.iterdir() if place.is_dir()] if os.access(there, os.R_OK) else []
@@ -96,12 +96,12 @@ def pair_files(
         orphans = [file for stem, file in files.items() if stem not in stems and file.name not in others]
         broken += [f"{file}: there is no image of this name in {split.images}" for file in orphans]
     else:
-        images = _listed(split.list, split.images, images, broken)
+        images = listed(split.list, split.images, images, broken)
     by_stem = _by_stem(images)
     for same in by_stem.values():
         if len(same) > 1:
             what = "differ in their endings only, so that their annotations would be one file"
-            broken.append(f"{split.images}: {_quoted(same)} {what}")
+            broken.append(f"{split.images}: {quoted(same)} {what}")
     return [(same[0], files.get(stem)) for stem, same in by_stem.items() if len(same) == 1]
 
 
@@ -120,11 +120,23 @@ def _by_stem(names: Sequence[str]) -> Mapping[str, list[str]]:
     return found
 
 
-def _quoted(names: Sequence[str]) -> str:
+def quoted(names: Sequence[str]) -> str:
+    """Return names in quotation marks with "and" between them."""
     return " and ".join(f"'{name}'" for name in names)
 
 
-def _listed(where: Path, folder: Path, names: Sequence[str], broken: list[str]) -> list[str]:
+def listed(where: Path, folder: Path, names: Sequence[str], broken: list[str]) -> list[str]:
+    """Return the images that a list names, in its order.
+
+    Args:
+        where: Text file with one image per line, with or without its ending.
+        folder: The folder of the images.
+        names: Names of all images relative to the folder.
+        broken: Gets one sentence for each line that names no image, several, or one that was named before.
+
+    Raises:
+        DataError: The list cannot be read.
+    """
     by_name = {name: [name] for name in names}
     known = {**_by_stem(names), **by_name}  # a name with its ending stands for itself only
     lines: dict[str, int] = {}
@@ -136,7 +148,7 @@ def _listed(where: Path, folder: Path, names: Sequence[str], broken: list[str]) 
         if not found:
             broken.append(f"{place} {folder} has no image '{entry}'")
         elif len(found) > 1:
-            broken.append(f"{place} '{entry}' may be {_quoted(found)}")
+            broken.append(f"{place} '{entry}' may be {quoted(found)}")
         elif found[0] in lines:
             broken.append(f"{place} '{entry}' stands in line {lines[found[0]]} already")
         else:

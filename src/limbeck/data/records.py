@@ -4,9 +4,26 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+
+class ImageRecord(Protocol):
+    """What the records of all tasks say of their image."""
+
+    @property
+    def id(self) -> int | str:
+        """Identifier in the data set."""
+
+    @property
+    def path(self) -> Path:
+        """The image file."""
+
+    @property
+    def size_wh(self) -> tuple[int, int]:
+        """Width and height in pixels, upright (after the file's EXIF rotation)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,4 +1,4 @@
-"""Rare classes: how often an image is shown and how much an object counts."""
+"""Rare classes: how often an image is shown and how much an object or a pixel counts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from limbeck.data.records import BoxRecord
-from limbeck.errors import ConfigError, nearest
+from limbeck.errors import ConfigError, DataError, nearest
 
 
 def repeat_factors(records: Sequence[BoxRecord], threshold: float) -> NDArray[np.float64]:
@@ -22,9 +22,22 @@ def repeat_factors(records: Sequence[BoxRecord], threshold: float) -> NDArray[np
         records: The I images.
         threshold: Classes that a smaller share of the images shows are shown more often.
     """
-    shown = [np.unique(record.labels[~record.ignore]) for record in records]
+    return _factors([np.unique(record.labels[~record.ignore]) for record in records], threshold)
+
+
+def mask_repeat_factors(pixels: NDArray[np.int64], threshold: float) -> NDArray[np.float64]:
+    """Return how often each image is shown per epoch, (I,), by the rule of `repeat_factors`.
+
+    Args:
+        pixels: (I,K+1) from `limbeck.data.masks.count_pixels`; an image shows the classes that it has pixels of.
+        threshold: Classes that a smaller share of the images shows are shown more often.
+    """
+    return _factors([np.flatnonzero(row) for row in pixels[:, :-1]], threshold)
+
+
+def _factors(shown: Sequence[NDArray[np.int64]], threshold: float) -> NDArray[np.float64]:
     count = np.bincount(np.concatenate([*shown, np.zeros(0, dtype=np.int64)]))
-    share = np.maximum(count, 1) / len(records)
+    share = np.maximum(count, 1) / len(shown)
     factors = np.maximum(1.0, np.sqrt(threshold / share))
     return np.array([factors[labels].max(initial=1.0) for labels in shown])
 
@@ -70,9 +83,35 @@ def class_weights(
     Raises:
         ConfigError: A name is no class of the data.
     """
+    labels = np.concatenate([record.labels[~record.ignore] for record in records])
+    return _weights(np.bincount(labels, minlength=len(classes)), classes, wanted)
+
+
+def pixel_weights(
+    pixels: NDArray[np.int64], classes: Sequence[str], wanted: Literal["auto"] | Mapping[str, float]
+) -> NDArray[np.float32]:
+    """Return the weight of the pixels of each class, (K,).
+
+    Args:
+        pixels: (I,K+1) from `limbeck.data.masks.count_pixels`.
+        classes: Class names in the order of the labels.
+        wanted: Weights by class name, 1 for the others; ``auto`` for the inverse square root of the number of pixels,
+            scaled to a mean of 1 over the pixels that count.
+
+    Raises:
+        ConfigError: A name is no class of the data.
+        DataError: No pixel counts.
+    """
+    count = pixels[:, :-1].sum(axis=0)
+    if not count.any():
+        raise DataError("The classes cannot be weighed:", ["no pixel of the training masks counts"])
+    return _weights(count, classes, wanted)
+
+
+def _weights(
+    count: NDArray[np.int64], classes: Sequence[str], wanted: Literal["auto"] | Mapping[str, float]
+) -> NDArray[np.float32]:
     if wanted == "auto":
-        labels = np.concatenate([record.labels[~record.ignore] for record in records])
-        count = np.bincount(labels, minlength=len(classes))
         weights = 1 / np.sqrt(np.maximum(count, 1))
         return np.asarray(weights / np.average(weights, weights=count), dtype=np.float32)
     unknown = [name for name in wanted if name not in classes]
