@@ -1,10 +1,14 @@
-"""A run folder as the pipeline leaves it, made of small generated pictures."""
+"""A run folder of detection as the pipeline leaves it, made of small generated pictures; two ways to read a page."""
 
 from __future__ import annotations
 
 import json
+import re
+import shutil
+import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +16,11 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from limbeck.evaluation import fault_rates
 from limbeck.metrics.bootstrap import bootstrap_interval, paired_bootstrap
 from limbeck.metrics.coco import CocoTruth, evaluate
 from limbeck.metrics.fault_rates import ImageScores, image_scores, operating_threshold
 from limbeck.metrics.matching import match
+from limbeck.tasks.detection2d import fault_rates
 
 CLASSES = ("wheel", "spring", "brake shoe")
 SIZE = (240, 160)
@@ -27,6 +31,72 @@ SKILL = {"teacher": 0.95, "control": 0.6, "student": 0.8}
 def make_run(tmp_path: Path) -> Callable[..., Path]:
     """Return a function that writes a run folder; see `write_run_folder` for its arguments."""
     return lambda **changes: write_run_folder(tmp_path / "run", **changes)
+
+
+class Outline(HTMLParser):
+    """Collects tags with their attributes, and checks that every element is closed in order."""
+
+    VOID = frozenset({"meta", "img", "link", "br", "hr", "input"})
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def named(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+@pytest.fixture
+def outline_of() -> type[Outline]:
+    """Return what reads the outline of a page."""
+    return Outline
+
+
+@pytest.fixture
+def in_browser(tmp_path: Path) -> Callable[[Path, int], dict[str, int]]:
+    """Return a function that opens a page in Chromium in a window of some width, and says what is seen.
+
+    It returns the width of the window and of the page, and how many images there are and are drawn.
+    """
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("there is no Chromium on this machine")
+    measured = """<script>addEventListener("load", () => {
+      const images = [...document.images];
+      parent.postMessage({window: innerWidth, page: document.documentElement.scrollWidth, images: images.length,
+        loaded: images.filter(image => image.complete && image.naturalWidth > 0).length}, "*");
+    });</script></body>"""
+    frame = """<iframe src="framed.html" width="{width}" height="900" style="border: 0"></iframe>
+      <script>addEventListener("message", event => {{ document.title = JSON.stringify(event.data); }});</script>"""
+
+    def look(page: Path, width: int) -> dict[str, int]:
+        framed, asking = (
+            tmp_path / "framed.html",
+            tmp_path / "asking.html",
+        )  # a window is never narrower than 500 pixels
+        framed.write_text(page.read_text(encoding="utf-8").replace("</body>", measured), encoding="utf-8")
+        asking.write_text(frame.format(width=width), encoding="utf-8")
+        offline = ("--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync")
+        profile = f"--user-data-dir={tmp_path / 'profile'}"
+        done = subprocess.run(
+            [chromium, "--headless", "--no-sandbox", "--disable-gpu", *offline, profile, "--window-size=1600,900",
+             "--dump-dom", asking.as_uri()],
+            capture_output=True, text=True, timeout=120, check=True,
+        )  # fmt: skip
+        found: dict[str, int] = json.loads(re.search("<title>(.*)</title>", done.stdout)[1])
+        return found
+
+    return look
 
 
 def write_run_folder(

@@ -11,16 +11,18 @@ import pytest
 
 from limbeck.metrics.bootstrap import PairedDifference
 from limbeck.metrics.seeds import Gain, OverSeeds, Row
-from limbeck.report.collect import Evaluation, FaultRates, Latency, PartScores
-from limbeck.report.comparison import HEADER, ComparisonOutcome, notes, table_rows, write_comparison
+from limbeck.report.collect import Evaluation, Latency
+from limbeck.report.comparison import ComparisonOutcome, header, notes, table_rows, write_comparison
 from limbeck.report.comparison_plot import FAINT, draw
+from limbeck.report.detection.collect import DetectionEvaluation, DetectionPart, FaultRates
+from limbeck.report.segmentation.collect import SegmentationEvaluation
 from limbeck.roles import Role
 
 STUDENT = {"model": "gfl", "backbone": "resnet18", "channels": 32, "postprocess": {"nms_iou": 0.6}}
 
 
-def evaluation(role: Role, ap: float, seconds: float | None = 60.0) -> Evaluation:
-    return Evaluation(
+def evaluation(role: Role, ap: float, seconds: float | None = 60.0) -> DetectionEvaluation:
+    return DetectionEvaluation(
         role=role,
         model="gfl",
         backbone="resnet18",
@@ -54,6 +56,7 @@ def outcome(tmp_path: Path) -> ComparisonOutcome:
     rows = (row("control", control), row("ld", [0.29, 0.35], control, 0.0), row("bckd", [0.36, 0.38], control, 0.417))
     return ComparisonOutcome(
         folder=tmp_path,
+        metrics=("AP", "AP50"),
         seeds=(0, 5),
         rows=rows,
         students={r.name: STUDENT for r in rows},
@@ -93,7 +96,7 @@ def test_the_table_has_teacher_control_and_rows_in_their_order(outcome: Comparis
         ("ld", "0.320 ± 0.042", "0.320 ± 0.042", "+0.000 [-0.020, +0.030]", "1 of 2", "0.0 %", "1 min 00 s"),
         ("bckd", "0.370 ± 0.014", "0.370 ± 0.014", "+0.050 [+0.030, +0.080]", "2 of 2", "42 %", "1 min 00 s"),
     ]
-    assert all(len(cells) == len(HEADER) for cells in table_rows(outcome))
+    assert all(len(cells) == len(header(outcome)) for cells in table_rows(outcome))
 
 
 def test_one_seed_has_no_deviation_and_asks_for_more(outcome: ComparisonOutcome) -> None:
@@ -114,7 +117,7 @@ def test_what_is_undefined_is_not_shown_as_a_number(outcome: ComparisonOutcome) 
 def test_all_is_written(outcome: ComparisonOutcome) -> None:
     write_comparison(outcome)
     table = outcome.table.read_text(encoding="utf-8")
-    for cells in (HEADER, *table_rows(outcome)):
+    for cells in (header(outcome), *table_rows(outcome)):
         assert "| " + " | ".join(cells) + " |" in table
     assert "(plot.png)" in table
     assert "The teacher: 1 M parameters, n/a multiply-adds, 4.0 ms per image" in table
@@ -135,7 +138,7 @@ def words(canvas: Any) -> list[str]:
 
 
 def test_the_picture_shows_every_row_the_best_gain_first(outcome: ComparisonOutcome) -> None:
-    canvas = draw(outcome.rows, 0.44)
+    canvas = draw(outcome.rows, 0.44, "AP")
     scores, gains = canvas.axes
     assert [label.get_text() for label in scores.get_yticklabels()] == ["control", "bckd", "ld"]
     assert words(canvas) == [
@@ -149,8 +152,8 @@ def test_the_picture_shows_every_row_the_best_gain_first(outcome: ComparisonOutc
 
 def test_the_picture_does_without_a_teacher_and_with_one_seed(outcome: ComparisonOutcome) -> None:
     single = one_seed(outcome)
-    assert words(draw(single.rows, None)) == ["0.300", "0.250", "-0.050  [-0.070, -0.020]"]
-    assert "teacher 0.100" in words(draw(single.rows, 0.1))
+    assert words(draw(single.rows, None, "AP")) == ["0.300", "0.250", "-0.050  [-0.070, -0.020]"]
+    assert "teacher 0.100" in words(draw(single.rows, 0.1, "AP"))
 
 
 def test_it_is_said_in_what_a_student_differs_and_what_its_rows_are_held_against(outcome: ComparisonOutcome) -> None:
@@ -176,7 +179,7 @@ def test_controls_alone_are_held_against_the_first(outcome: ComparisonOutcome) -
     assert notes(alone)[1].endswith("instead of 32; AP -0.120 [-0.140, -0.090] over the first control.")
     assert notes(alone)[2].startswith("Differences are those of the same seed, mean over the seeds; in brackets")
     assert "AP - control" not in " ".join(notes(alone))
-    canvas = draw(alone.rows, None)
+    canvas = draw(alone.rows, None, "AP")
     assert len(canvas.axes) == 1
     assert words(canvas) == ["0.320", "0.200"]
 
@@ -187,7 +190,7 @@ def controls_only(outcome: ComparisonOutcome) -> ComparisonOutcome:
 
 
 def test_the_line_of_a_control_goes_through_its_own_rows(outcome: ComparisonOutcome) -> None:
-    scores, gains = draw(with_students(outcome, thin={"channels": 8}).rows, None).axes
+    scores, gains = draw(with_students(outcome, thin={"channels": 8}).rows, None, "AP").axes
     names = [label.get_text() for label in scores.get_yticklabels()]
     assert names == ["control", "bckd", "ld", "control@thin", "ld@thin"]
     lines = [(list(line.get_xdata()), list(line.get_ydata())) for line in scores.lines if line.get_linestyle() == ":"]
@@ -201,9 +204,46 @@ def test_the_line_of_a_control_goes_through_its_own_rows(outcome: ComparisonOutc
 def test_the_json_holds_the_rates_of_both_parts_without_their_curves(outcome: ComparisonOutcome) -> None:
     shares = {"CDR": 0.9, "MDR": 0.1, "FDR": 0.0}
     rates = FaultRates(0.5, 20, 10, shares, {}, [{"threshold": 0.0, **shares}])
-    test = PartScores({"images": "images"}, {"AP": 0.4}, {"AP": (0, 1)}, {}, rates)
+    test = DetectionPart({"images": "images"}, {"AP": 0.4}, {"AP": (0, 1)}, {}, rates)
     write_comparison(replace(outcome, teacher=replace(evaluation("teacher", 0.4), fault_rates=rates, test=test)))
     teacher = json.loads((outcome.folder / "comparison.json").read_text())["teacher"]
     for part in (teacher, teacher["test"]):
         assert part["fault_rates"]["rates"] == shares
         assert "sweep" not in part["fault_rates"]
+
+
+def as_segmentation(outcome: ComparisonOutcome) -> ComparisonOutcome:
+    """Return the same numbers as those of segmenters."""
+    names = {"AP": "mIoU", "AP50": "mF"}
+
+    def evaluated(model: Evaluation) -> SegmentationEvaluation:
+        common = {key: getattr(model, key) for key in Evaluation.__dataclass_fields__}
+        common["metrics"] = {names[key]: value for key, value in model.metrics.items()}
+        return SegmentationEvaluation(**common, confusion=[[3, 1], [0, 4]], image_IoU=[0.5, None])
+
+    rows = tuple(
+        replace(
+            r,
+            scores={names[key]: value for key, value in r.scores.items()},
+            gains={names[key]: value for key, value in r.gains.items()},
+        )
+        for r in outcome.rows
+    )
+    models = {name: [evaluated(model) for model in found] for name, found in outcome.models.items()}
+    assert outcome.teacher is not None
+    return replace(outcome, metrics=("mIoU", "mF"), rows=rows, models=models, teacher=evaluated(outcome.teacher))
+
+
+def test_segmenters_are_compared_by_their_own_metrics(outcome: ComparisonOutcome) -> None:
+    segmented = as_segmentation(outcome)
+    assert header(segmented)[1:4] == ("mIoU", "mF", "mIoU - control")
+    assert table_rows(segmented) == table_rows(outcome)
+    assert notes(segmented)[1].startswith("mIoU - control: to the control")
+    write_comparison(segmented)
+    assert "AP" not in segmented.table.read_text(encoding="utf-8").replace(str(segmented.folder), "")
+    content = json.loads((segmented.folder / "comparison.json").read_text())
+    assert content["teacher"]["metrics"] == {"mIoU": 0.44, "mF": 0.44}
+    assert not {"confusion", "image_IoU"} & set(content["teacher"])
+    scores, gains = draw(segmented.rows, 0.44, "mIoU").axes
+    assert scores.get_title(loc="left") == "mIoU"
+    assert gains.get_title(loc="left") == "mIoU over the control of the same seed"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -18,29 +17,6 @@ from limbeck.report.page import write_report
 
 def page_of(folder: Path) -> str:
     return write_report(folder).read_text(encoding="utf-8")
-
-
-class Outline(HTMLParser):
-    """Collects tags with their attributes, and checks that every element is closed in order."""
-
-    VOID = frozenset({"meta", "img", "link", "br", "hr", "input"})
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.open: list[str] = []
-        self.feed(page)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-        if tag not in self.VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def named(self, tag: str) -> list[dict[str, str | None]]:
-        return [attributes for name, attributes in self.tags if name == tag]
 
 
 @pytest.mark.parametrize(
@@ -60,9 +36,9 @@ def test_the_headline_says_what_happened(make_run: Any, low: float, high: float,
     assert f"95 % interval {low:+.3f} to {high:+.3f}" in page
 
 
-def test_the_page_is_whole_and_needs_nothing_else(make_run: Any) -> None:
+def test_the_page_is_whole_and_needs_nothing_else(make_run: Any, outline_of: Any) -> None:
     page = page_of(make_run())
-    outline = Outline(page)
+    outline = outline_of(page)
     addresses = [a.get("src") or a.get("href") or "" for _, a in outline.tags if "src" in a or "href" in a]
 
     assert outline.open == []
@@ -96,9 +72,9 @@ def test_the_page_shows_every_model_and_section(make_run: Any) -> None:
     assert "methods: [bckd]  # &lt;faithful&gt; &amp; https://example.org" in page
 
 
-def test_a_method_without_teacher(make_run: Any) -> None:
+def test_a_method_without_teacher(make_run: Any, outline_of: Any) -> None:
     page = page_of(make_run(teacher=False, gap=None))
-    outline = Outline(page)
+    outline = outline_of(page)
 
     assert "furthest behind the control" in page
     assert "gap" not in re.sub(r"<style>.*?</style>", "", page, flags=re.DOTALL)
@@ -165,3 +141,21 @@ def test_the_page_of_a_run_of_before_there_were_rates_says_nothing_of_them(make_
     assert "CDR" not in page
     assert "rates over the threshold" not in page
     assert "test images" not in page
+
+
+@pytest.mark.parametrize("width", [420, 1300])
+def test_the_page_fits_into_the_window_of_a_browser(make_run: Any, in_browser: Any, width: int) -> None:
+    shown = in_browser(write_report(make_run(test=True)), width)
+
+    assert shown["window"] == width
+    assert shown["page"] <= width
+    assert shown["images"] == shown["loaded"] > 20
+
+
+def test_a_task_without_a_page_is_named(make_run: Any) -> None:
+    folder = make_run()
+    facts = json.loads((folder / "run.json").read_text())
+    (folder / "run.json").write_text(json.dumps(facts | {"task": "detection4d"}))
+
+    with pytest.raises(RunFolderError, match="the task 'detection4d'; a report is written for detection2d or segm"):
+        write_report(folder)

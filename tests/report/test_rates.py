@@ -77,6 +77,14 @@ def test_a_folder_of_before_memory_was_measured_and_there_were_test_parts(make_r
     assert rates_cells(read_rates([folder])[2])[-5:] == ("n/a", "n/a", "0.0097", "9.4", "n/a")
 
 
+def test_a_run_of_another_task_is_refused(make_runs: Any) -> None:
+    (folder,) = make_runs(plugs={})
+    facts = json.loads((folder / "run.json").read_text())
+    (folder / "run.json").write_text(json.dumps(facts | {"task": "segmentation"}))
+    with pytest.raises(RunFolderError, match=r"holds a run of segmentation; image-level rates are those of detectors"):
+        read_rates([folder])
+
+
 def test_what_is_no_run_with_rates_is_refused(make_runs: Any, tmp_path: Path) -> None:
     run, old = make_runs(plugs={}, old={"rates": False})
     for folders, words in (

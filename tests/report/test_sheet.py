@@ -16,11 +16,11 @@ from limbeck.report.sheet import (
     CLOSE_UPS,
     MAX_TILES,
     TILES,
-    WIDTH,
     draw_sheet,
     shown_images,
     smallest_boxes,
 )
+from limbeck.report.sheet_layout import WIDTH
 
 Box = tuple[float, float, float, float]
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from limbeck.report.collect import Difference, FaultRates, Run, collect
-from limbeck.report.wording import cards, model_rows, verdict
+from limbeck.report.collect import Difference, Run
+from limbeck.report.detection.collect import collect
+from limbeck.report.wording import cards, cost_rows, metric_row, verdict
 
 
 def changed(run: Run, low: float, high: float, gap: float | None) -> Run:
@@ -21,7 +22,7 @@ def changed(run: Run, low: float, high: float, gap: float | None) -> Run:
     [(0.01, 0.1, "better"), (0.0, 0.1, "level"), (-0.1, 0.1, "level"), (-0.1, 0.0, "level"), (-0.1, -0.01, "worse")],
 )
 def test_the_interval_decides(make_run: Any, low: float, high: float, outcome: str) -> None:
-    assert verdict(changed(collect(make_run()), low, high, 0.2)).outcome == outcome
+    assert verdict(changed(collect(make_run()), low, high, 0.2), "AP").outcome == outcome
 
 
 @pytest.mark.parametrize(
@@ -36,7 +37,7 @@ def test_the_interval_decides(make_run: Any, low: float, high: float, outcome: s
 def test_the_gap_is_stated_with_its_caution(
     make_run: Any, low: float, high: float, gap: float | None, sentence: str
 ) -> None:
-    assert sentence in verdict(changed(collect(make_run()), low, high, gap)).details[1]
+    assert sentence in verdict(changed(collect(make_run()), low, high, gap), "AP").details[1]
 
 
 def test_cards_leave_out_what_was_not_measured(make_run: Any) -> None:
@@ -45,54 +46,36 @@ def test_cards_leave_out_what_was_not_measured(make_run: Any) -> None:
     unmeasured = replace(teacher.evaluation, latency_ms=None, multiply_adds=None)
     partial = replace(run, models={**run.models, "teacher": replace(teacher, evaluation=unmeasured)})
 
-    assert [card.title for card in cards(run)][3:] == [
+    assert [card.title for card in cards(run, "AP")][3:] == [
         "of the teacher's parameters",
         "of the teacher's multiply-adds",
         "of the teacher's latency",
     ]
-    assert [card.title for card in cards(partial)][3:] == ["of the teacher's parameters"]
-    assert cards(run)[3].value == "10 %"
+    assert [card.title for card in cards(partial, "AP")][3:] == ["of the teacher's parameters"]
+    assert cards(run, "AP")[3].value == "10 %"
 
 
-def test_the_table_of_models(make_run: Any) -> None:
+def test_the_costs_of_the_models(make_run: Any) -> None:
     evaluations = [model.evaluation for model in collect(make_run()).models.values()]
-    rows = {row.title: row for row in model_rows([replace(evaluations[0], train_seconds=None), *evaluations[1:]])}
+    rows = {row.title: row for row in cost_rows([replace(evaluations[0], train_seconds=None), *evaluations[1:]])}
 
     assert [value for value, _ in rows["Training time"].cells] == ["n/a", "1 min 36 s", "1 min 36 s"]
-    assert rows["AP"].cells[0][0] == f"{evaluations[0].metrics['AP']:.3f}"
-    assert " to " in rows["AP"].cells[0][1]
-    assert rows["AP75"].cells[0][1] == ""
+    assert [value for value, _ in rows["Parameters"].cells] == ["23.5 M", "2.35 M", "2.35 M"]
 
 
-def test_the_image_level_rates_with_their_threshold(make_run: Any) -> None:
-    evaluations = [model.evaluation for model in collect(make_run(rates=False)).models.values()]
-    of_before = {"CDR", "Threshold", "AP, test images", "Training checkpoint", "Memory, training"}
-    assert not of_before & {row.title for row in model_rows(evaluations)}
-    intervals = dict.fromkeys(("CDR", "MDR", "FDR"), (0.1, 0.95))
-    found = FaultRates(0.4321, 6, 5, {"CDR": 0.9, "MDR": 0.06, "FDR": 0.04}, intervals)
-    known = [replace(evaluations[0], fault_rates=found), *evaluations[1:]]
-    rows = {row.title: row for row in model_rows(known)}
-    assert rows["CDR"].cells[0] == ("0.900", "0.100 to 0.950")
-    assert rows["FDR"].cells[0][0] == "0.040"
-    assert rows["Threshold"].cells[0][0] == "0.432"
-    assert rows["Threshold"].cells[1][0] == rows["MDR"].cells[1][0] == "n/a"
-
-
-def test_what_was_measured_on_the_test_images_has_rows_of_its_own(make_run: Any) -> None:
-    models = [model.evaluation for model in collect(make_run(test=True)).models.values()]
-    rows = {row.title: row for row in model_rows([replace(models[0], test=None), *models[1:]])}
-    student = models[2].test
-    assert student is not None
-    assert student.fault_rates is not None
-    assert rows["AP50, test images"].cells[2][0] == f"{student.metrics['AP50']:.3f}"
-    assert rows["MDR, test images"].cells[2][0] == f"{student.fault_rates.rates['MDR']:.3f}"
-    assert rows["FDR, test images"].cells[0] == rows["AP, test images"].cells[0] == ("n/a", "")
-    assert not any("test images" in row.title for row in model_rows([replace(model, test=None) for model in models]))
+def test_a_metric_with_and_without_interval_and_not_measured(make_run: Any) -> None:
+    student = collect(make_run()).models["student"].evaluation
+    with_interval = metric_row("AP", "the AP", "a note", [student, None])
+    assert (with_interval.title, with_interval.note) == ("the AP", "a note")
+    assert with_interval.cells[0][0] == f"{student.metrics['AP']:.3f}"
+    assert " to " in with_interval.cells[0][1]
+    assert with_interval.cells[1] == ("n/a", "")
+    assert metric_row("AP75", "AP75", "", [student]).cells[0][1] == ""
 
 
 def test_memory_and_checkpoint(make_run: Any) -> None:
     models = [model.evaluation for model in collect(make_run()).models.values()]
-    rows = {row.title: row for row in model_rows([replace(models[0], train_memory_bytes=None), *models[1:]])}
+    rows = {row.title: row for row in cost_rows([replace(models[0], train_memory_bytes=None), *models[1:]])}
     assert [value for value, _ in rows["Memory, training"].cells] == ["n/a", "912.0 MB", "912.0 MB"]
     assert rows["Memory, testing"].cells[0][0] == "412.0 MB"
     assert rows["Training checkpoint"].cells[2][0] == "28.4 MB"

@@ -1,17 +1,17 @@
-"""Reading a finished run folder into plain values. The report looks at nothing else, except the validation images."""
+"""What run folders of all tasks hold, and how it is read. The report looks at nothing else, except the images."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from limbeck.errors import DataError, RunFolderError, first_detail
-from limbeck.metrics.coco import CocoResult, CocoTruth, check_predictions
+from limbeck.errors import RunFolderError, first_detail
 from limbeck.roles import ROLES, Role
 
 T = TypeVar("T")
@@ -28,52 +28,29 @@ class Latency:
 
 
 @dataclass(frozen=True, slots=True)
-class FaultRates:
-    """Image-level rates on one part, at the threshold that is best on the validation images; see `metrics.fault_rates`.
-
-    Attributes:
-        threshold: What the best score of an image must exceed.
-        images: Images that count.
-        images_with_objects: Those with something to find.
-        rates: CDR, MDR and FDR.
-        intervals: (low, high) of each.
-        sweep: A threshold and the rates at it in each row.
-    """
-
-    threshold: float
-    images: int
-    images_with_objects: int
-    rates: dict[str, float]
-    intervals: dict[str, tuple[float, float]]
-    sweep: list[dict[str, float]] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True)
 class PartScores:
     """What a model reached on the test images; the validation images have theirs in `Evaluation`.
 
     Attributes:
         data: The settings that name the images and their annotations.
-        metrics: The COCO metrics, -1 where undefined.
-        intervals: (low, high) of AP and AP50.
+        metrics: The metrics of the task, -1 where undefined.
+        intervals: (low, high) of those that have one.
         per_class: Metrics by class name.
-        fault_rates: Image-level rates; None where there is no image to choose the threshold on, or none that counts.
     """
 
-    data: dict[str, str | None]
+    data: dict[str, Any]
     metrics: dict[str, float]
     intervals: dict[str, tuple[float, float]]
     per_class: dict[str, dict[str, float]]
-    fault_rates: FaultRates | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation:
     """What is known of one trained model; None where it was not measured (a teacher that was not trained here).
 
     Attributes:
         role: Teacher, control or student.
-        model: Name of the detector.
+        model: Name of the model.
         backbone: Name of its backbone.
         parameters: Number of weights.
         multiply_adds: Per image.
@@ -81,11 +58,9 @@ class Evaluation:
         latency_ms: Time per image.
         train_seconds: Time the training took.
         epochs: Passes over the training data.
-        metrics: The COCO metrics, -1 where undefined.
-        intervals: (low, high) of AP and AP50.
+        metrics: The metrics of the task, -1 where undefined.
+        intervals: (low, high) of those that have one.
         per_class: Metrics by class name.
-        pr_curves: 101 precisions at IoU 0.5 by class name.
-        fault_rates: Image-level rates; None in runs of before there were any, or where no image counts.
         test: The same on the test images; None without a test part.
         checkpoint_bytes: Size of the training checkpoint: student, methods, optimizer and averaged weights.
         train_memory_bytes: Highest memory use of the training; see `limbeck.memory`.
@@ -104,23 +79,24 @@ class Evaluation:
     metrics: dict[str, float]
     intervals: dict[str, tuple[float, float]]
     per_class: dict[str, dict[str, float]]
-    pr_curves: dict[str, list[float]]
-    fault_rates: FaultRates | None = None
     test: PartScores | None = None
     checkpoint_bytes: int | None = None
     train_memory_bytes: int | None = None
     test_memory_bytes: int | None = None
 
+    def summary(self) -> dict[str, Any]:
+        """Return what is known as plain values, without curves and other long lists."""
+        return asdict(self)
+
 
 @dataclass(frozen=True, slots=True)
 class ModelRun:
-    """One model: its evaluation, its detections and its training log (one dict per line).
+    """One model: its evaluation and its training log (one dict per line).
 
     The log is empty for a teacher that was not trained in this run.
     """
 
     evaluation: Evaluation
-    predictions: list[CocoResult]
     log: list[dict[str, float]]
 
 
@@ -142,36 +118,18 @@ class Comparison:
     student_minus_control: dict[str, Difference]
 
 
-@dataclass(frozen=True, slots=True)
-class Agreement:
-    """How closely the two engines agree; differences are the largest of all detections, of boxes in pixels."""
-
-    detections: int
-    unmatched: int
-    box_difference: float
-    score_difference: float
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Parity:
     """Whether the exported model answers like the trained one.
 
     Attributes:
         passed: The verdict.
         images: Images compared.
-        canvas: Agreement on equal pixels of the network's input.
-        files: Agreement from the image file to the final boxes.
-        ap_torch: AP of the trained model.
-        ap_onnx: AP of the exported one.
         problems: What is over its limit.
     """
 
     passed: bool
     images: int
-    canvas: Agreement
-    files: Agreement
-    ap_torch: float
-    ap_onnx: float
     problems: list[str] = field(default_factory=list)
 
 
@@ -204,9 +162,9 @@ class DataFacts:
         classes: Class names.
         size: Width and height of the network's input in pixels.
         resize: How an image is fitted onto it.
-        val_annotations: The annotation file of the validation images.
-        val_images_dir: Their folder.
+        val_images_dir: The folder of the validation images.
         sha256: Hashes of the annotation files.
+        val_annotations: The annotation file of the validation images, where there is one.
         skipped: One sentence for everything that was left out.
         test_images: Number of test images; None without a test part.
     """
@@ -216,9 +174,9 @@ class DataFacts:
     classes: list[str]
     size: tuple[int, int]
     resize: str
-    val_annotations: str
     val_images_dir: Path
-    sha256: dict[str, str]
+    sha256: dict[str, str] = field(default_factory=dict)
+    val_annotations: str | None = None
     skipped: list[str] = field(default_factory=list)
     test_images: int | None = None
 
@@ -238,98 +196,96 @@ class RunFacts:
     data: DataFacts
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """All that a report shows. ``models`` holds control and student, and the teacher where the method has one."""
+    """What the reports of all tasks show.
+
+    Attributes:
+        facts: How the run was made.
+        config: The resolved run file.
+        models: Control and student, and the teacher where the method has one.
+        comparison: How far the student came.
+        bundle: The exported student, if there is one.
+    """
 
     facts: RunFacts
     config: str
-    models: dict[Role, ModelRun]
+    models: Mapping[Role, ModelRun]
     comparison: Comparison
     bundle: Bundle | None
-    truth: CocoTruth
 
 
-def collect(run_dir: Path) -> Run:
-    """Read a run folder.
+@dataclass(frozen=True, slots=True)
+class _TaskOfRun:
+    task: str
+
+
+def task_of(run_dir: Path) -> str:
+    """Return the task that a run folder names.
 
     Raises:
-        RunFolderError: A file is missing, cut off, or does not hold what it should.
+        RunFolderError: ``run.json`` is missing, cut off, or names none.
     """
-    truth = _read_truth(run_dir / "truth.json")
-    roles = [role for role in ROLES if role != "teacher" or (run_dir / role).is_dir()]
-    return Run(
-        facts=_read(run_dir / "run.json", RunFacts),
-        config=_text(run_dir / "config.yaml"),
-        models={role: _read_model(run_dir / role, truth) for role in roles},
-        comparison=_read(run_dir / "comparison.json", Comparison),
-        bundle=_read_bundle(run_dir / "bundle" / "bundle.json"),
-        truth=truth,
-    )
+    return read(run_dir / "run.json", _TaskOfRun).task
 
 
-def _read_model(folder: Path, truth: CocoTruth) -> ModelRun:
-    evaluation = read_evaluation(folder)
-    log = folder / "metrics.jsonl"
-    trained_here = evaluation.role != "teacher" or log.exists()
-    return ModelRun(evaluation, read_predictions(folder, truth), _read_log(log) if trained_here else [])
+def models_in(run_dir: Path) -> dict[Role, Path]:
+    """Return the folders of the models that a run has."""
+    return {role: run_dir / role for role in ROLES if role != "teacher" or (run_dir / role).is_dir()}
 
 
-def read_evaluation(folder: Path) -> Evaluation:
-    """Read what is known of the model in a folder.
+def read_facts(run_dir: Path) -> RunFacts:
+    """Read how a run was made.
 
     Raises:
         RunFolderError: The file is missing, cut off, or does not hold what it should.
     """
-    return _read(folder / "evaluation.json", Evaluation)
+    return read(run_dir / "run.json", RunFacts)
 
 
-def read_predictions(folder: Path, truth: CocoTruth) -> list[CocoResult]:
-    """Read the detections of the model in a folder.
-
-    Args:
-        folder: The folder.
-        truth: What they must fit.
+def read_comparison(run_dir: Path) -> Comparison:
+    """Read how far the student came.
 
     Raises:
         RunFolderError: The file is missing, cut off, or does not hold what it should.
     """
-    predictions = _read(folder / "predictions.json", list[CocoResult])
-    try:
-        check_predictions(truth, predictions)
-    except DataError as error:
-        raise RunFolderError(f"{folder / 'predictions.json'} does not fit truth.json: {error.problems[0]}.") from error
-    return predictions
+    return read(run_dir / "comparison.json", Comparison)
 
 
-def _read_bundle(path: Path) -> Bundle | None:
-    return _read(path, Bundle) if path.exists() else None
+def read_log(folder: Path, role: Role) -> list[dict[str, float]]:
+    """Read the training log in the folder of a model; a teacher may have none.
 
-
-def _read_truth(path: Path) -> CocoTruth:
-    try:
-        return CocoTruth.from_json(_read(path, dict[str, Any]))
-    except DataError as error:
-        raise RunFolderError(f"{path} is not a COCO annotation file: {error.problems[0]}.") from error
-
-
-def _read_log(path: Path) -> list[dict[str, float]]:
-    lines = _text(path).splitlines()
+    Raises:
+        RunFolderError: The log is missing or holds a broken line.
+    """
+    path = folder / "metrics.jsonl"
+    if role == "teacher" and not path.exists():
+        return []
     adapter: TypeAdapter[dict[str, float]] = TypeAdapter(dict[str, float])
     try:
-        return [adapter.validate_python(json.loads(line)) for line in lines if line.strip()]
+        return [adapter.validate_python(json.loads(line)) for line in read_text(path).splitlines() if line.strip()]
     except (ValidationError, json.JSONDecodeError) as error:
         raise RunFolderError(f"{path} holds a line that is not a JSON object of numbers.") from error
 
 
-def _read(path: Path, kind: type[T]) -> T:
+def read(path: Path, kind: type[T]) -> T:
+    """Read a JSON file as a dataclass or another type that pydantic knows.
+
+    Raises:
+        RunFolderError: The file is missing, cut off, or does not hold what it should.
+    """
     try:
-        return TypeAdapter(kind).validate_json(_text(path))
+        return TypeAdapter(kind).validate_json(read_text(path))
     except ValidationError as error:
         raise RunFolderError(f"{path} cannot be used: {first_detail(error.errors())}.") from error
 
 
-def _text(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """Read a text file.
+
+    Raises:
+        RunFolderError: The file is missing or cannot be read.
+    """
     try:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:

@@ -8,3 +8,5 @@ LABEL_INK = {"truth": "black", "teacher": "white", "control": "black", "student"
 """What is readable on these colours."""
 LINE_STYLES = {"teacher": "--", "control": ":", "student": "-"}
 """A second mark beside the colour, for print in grey."""
+INK = "#1f2329"
+"""What is drawn beside the models' colours: intervals and means."""

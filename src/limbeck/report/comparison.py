@@ -10,10 +10,8 @@ from typing import Any
 from limbeck.files import write_json, write_text
 from limbeck.metrics.seeds import Gain, OverSeeds, Row
 from limbeck.report.collect import Evaluation
-from limbeck.report.comparison_plot import METRIC, by_student, draw
+from limbeck.report.comparison_plot import by_student, draw
 from limbeck.report.formats import UNKNOWN, count, duration, metric, optional, percent, signed
-
-HEADER = ("", "AP", "AP50", "AP - control", "seeds better", "gap closed", "training")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +20,7 @@ class ComparisonOutcome:
 
     Attributes:
         folder: Its folder.
+        metrics: The metrics that are shown, the main one first.
         seeds: The seeds, in the order of all values.
         rows: The control and the rows of the comparison file, then the same for each further student.
         students: The settings of the student of each row, by its name.
@@ -32,6 +31,7 @@ class ComparisonOutcome:
     """
 
     folder: Path
+    metrics: tuple[str, str]
     seeds: tuple[int, ...]
     rows: tuple[Row, ...]
     students: dict[str, dict[str, Any]]
@@ -39,6 +39,11 @@ class ComparisonOutcome:
     teacher: Evaluation | None
     samples: int
     val_images: int
+
+    @property
+    def main(self) -> str:
+        """The metric that the rows are held against one another by."""
+        return self.metrics[0]
 
     @property
     def table(self) -> Path:
@@ -55,23 +60,29 @@ def write_comparison(outcome: ComparisonOutcome) -> None:
     """Write ``comparison.json``, ``table.md`` and ``plot.png`` into the folder of a comparison."""
     write_json(outcome.folder / "comparison.json", _content(outcome))
     write_text(outcome.table, _markdown(outcome))
-    goal = None if outcome.teacher is None else outcome.teacher.metrics[METRIC]
-    draw(outcome.rows, goal).savefig(outcome.plot, dpi=160, metadata={"Software": None})
+    goal = None if outcome.teacher is None else outcome.teacher.metrics[outcome.main]
+    draw(outcome.rows, goal, outcome.main).savefig(outcome.plot, dpi=160, metadata={"Software": None})
+
+
+def header(outcome: ComparisonOutcome) -> tuple[str, ...]:
+    """Return the heads of the table's columns."""
+    return ("", *outcome.metrics, f"{outcome.main} - control", "seeds better", "gap closed", "training")
 
 
 def table_rows(outcome: ComparisonOutcome) -> list[tuple[str, ...]]:
-    """Return the cells of the table below `HEADER`: the teacher, the control, and the other rows."""
-    rows = [_cells(row, outcome.models[row.name]) for row in outcome.rows]
+    """Return the cells of the table below its `header`: the teacher, the control, and the other rows."""
+    rows = [_cells(row, outcome) for row in outcome.rows]
     if outcome.teacher is None:
         return rows
     teacher = outcome.teacher
-    scores = [metric(teacher.metrics[name]) for name in ("AP", "AP50")]
+    scores = [metric(teacher.metrics[name]) for name in outcome.metrics]
     return [("teacher", *scores, "", "", "", optional(teacher.train_seconds, duration)), *rows]
 
 
-def _cells(row: Row, models: Sequence[Evaluation]) -> tuple[str, ...]:
-    scores = [spread(row.scores[name]) for name in ("AP", "AP50")]
-    gain = row.gains.get(METRIC)
+def _cells(row: Row, outcome: ComparisonOutcome) -> tuple[str, ...]:
+    models = outcome.models[row.name]
+    scores = [spread(row.scores[name]) for name in outcome.metrics]
+    gain = row.gains.get(outcome.main)
     gained = ("", "") if gain is None else (difference(gain), f"{_better(gain)} of {len(models)}")
     closed = "" if gain is None else optional(row.gap_closed, percent)
     return (row.name, *scores, *gained, closed, _training_time(models))
@@ -100,17 +111,17 @@ def _training_time(models: Sequence[Evaluation]) -> str:
 
 def notes(outcome: ComparisonOutcome) -> list[str]:
     """Return what the columns mean and what the intervals do not cover."""
-    several = len(outcome.seeds) > 1
+    main, several = outcome.main, len(outcome.seeds) > 1
     spread = "mean and standard deviation over the seeds" if several else "of one seed"
     groups = by_student(outcome.rows)
     lines = [f"{outcome.val_images} validation images; seeds {', '.join(map(str, outcome.seeds))}. Scores: {spread}."]
     lines += [
-        f"{control.name}: {_unlike_the_first(outcome, control.name)}; AP {difference(control.over_first[METRIC])} over "
-        f"the first control."
+        f"{control.name}: {_unlike_the_first(outcome, control.name)}; {main} {difference(control.over_first[main])} "
+        "over the first control."
         for control, *_ in groups[1:]
     ]
     same = "seed and student" if len(groups) > 1 else "seed"
-    held_against = f"AP - control: to the control of the same {same}"
+    held_against = f"{main} - control: to the control of the same {same}"
     if len(groups) == len(outcome.rows):
         held_against = "Differences are those of the same seed"  # of controls
     mean = ", mean over the seeds" if several else ""
@@ -151,10 +162,11 @@ def _costs(outcome: ComparisonOutcome) -> list[str]:
 
 
 def _markdown(outcome: ComparisonOutcome) -> str:
-    lines = [HEADER, ("---", *["---:"] * (len(HEADER) - 1)), *table_rows(outcome)]
+    head = header(outcome)
+    lines = [head, ("---", *["---:"] * (len(head) - 1)), *table_rows(outcome)]
     table = "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
     remarks = "\n".join(f"* {remark}" for remark in (*notes(outcome), *_costs(outcome)))
-    picture = f"![AP of every seed, and the differences to the control]({outcome.plot.name})"
+    picture = f"![{outcome.main} of every seed, and the differences to the control]({outcome.plot.name})"
     return f"# {outcome.folder.name}\n\n{table}\n\n{remarks}\n\n{picture}\n\n`{command(outcome)}`\n"
 
 
@@ -169,25 +181,15 @@ def _content(outcome: ComparisonOutcome) -> dict[str, Any]:
         "seeds": outcome.seeds,
         "bootstrap_samples": outcome.samples,
         "val_images": outcome.val_images,
-        "teacher": None if outcome.teacher is None else _facts(outcome.teacher),
+        "teacher": None if outcome.teacher is None else outcome.teacher.summary(),
         "rows": [
             asdict(row)
             | {
                 "control": None if row is control else control.name,
                 "student": outcome.students[row.name],
-                "models": [_facts(model) for model in outcome.models[row.name]],
+                "models": [model.summary() for model in outcome.models[row.name]],
             }
             for control, *others in by_student(outcome.rows)
             for row in (control, *others)
         ],
     }
-
-
-def _facts(model: Evaluation) -> dict[str, Any]:
-    """Return what is known of a model but for its curves."""
-    facts = asdict(model)
-    del facts["pr_curves"]
-    for part in (facts, facts["test"] or {}):
-        if part.get("fault_rates"):
-            del part["fault_rates"]["sweep"]
-    return facts

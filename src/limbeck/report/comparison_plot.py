@@ -15,12 +15,10 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from limbeck.metrics.seeds import Gain, Row
-from limbeck.report.colours import COLOURS, LINE_STYLES
+from limbeck.report.colours import COLOURS, INK, LINE_STYLES
 from limbeck.report.figures import STYLE
 from limbeck.report.formats import metric, signed
 
-METRIC = "AP"
-INK = "#1f2329"
 FAINT = "#b8bdc4"
 WIDTH = 8.6
 ROW_HEIGHT = 0.5
@@ -35,18 +33,19 @@ MEAN: dict[str, Any] = {"marker": "|", "linestyle": "", "markersize": 13, "marke
 INTERVAL: dict[str, Any] = {"marker": "|", "markersize": 6, "linewidth": 1.3, "color": INK}
 
 
-def draw(rows: Sequence[Row], teacher: float | None) -> Canvas:
-    """Draw AP on the left and the gain over the control on the right, a line per row, the highest gain first.
+def draw(rows: Sequence[Row], teacher: float | None, main: str) -> Canvas:
+    """Draw a metric on the left and the gain over the control on the right, a line per row, the highest gain first.
 
     The rows of one student stand together, below their control. Where there are controls only, the right side is left
     out.
 
     Args:
         rows: The rows; the first one is the control. Further controls, without gains, begin the rows of other students.
-        teacher: AP of the teacher, drawn as a line.
+        teacher: What the teacher reaches, drawn as a line.
+        main: The metric.
     """
     groups = [
-        [control, *sorted(others, key=lambda row: -row.gains[METRIC].over_images.difference)]
+        [control, *sorted(others, key=lambda row: -row.gains[main].over_images.difference)]
         for control, *others in by_student(rows)
     ]
     shown = [row for group in groups for row in group]
@@ -55,9 +54,10 @@ def draw(rows: Sequence[Row], teacher: float | None) -> Canvas:
         canvas = Canvas(figsize=(WIDTH, 1.6 + ROW_HEIGHT * len(rows)))
         panels = list(canvas.subplots(1, sides, sharey=True, squeeze=False)[0])
         scores = panels[0]
-        _draw_scores(scores, groups, teacher)
+        _draw_scores(scores, groups, teacher, main)
         if sides == 2:
-            _draw_gains(panels[1], shown, "seed and student" if len(groups) > 1 else "seed")
+            same = "seed and student" if len(groups) > 1 else "seed"
+            _draw_gains(panels[1], shown, main, f"{main} over the control of the same {same}")
         scores.set_yticks(range(len(shown)), [row.name for row in shown])
         scores.set_ylim(len(shown) - 0.5, -BEFORE_FIRST)
         for axes in panels:
@@ -82,13 +82,13 @@ def _part(axes: Axes, groups: Sequence[Sequence[Row]]) -> None:
         axes.axhline(place - 0.5, color=FAINT, linewidth=0.8)
 
 
-def _draw_scores(axes: Axes, groups: Sequence[Sequence[Row]], teacher: float | None) -> None:
-    axes.set_title(METRIC)
+def _draw_scores(axes: Axes, groups: Sequence[Sequence[Row]], teacher: float | None, main: str) -> None:
+    axes.set_title(main)
     rows = [row for group in groups for row in group]
-    _draw_controls(axes, groups)
+    _draw_controls(axes, groups, main)
     if teacher is not None:
         axes.axvline(teacher, color=COLOURS["teacher"], linestyle=LINE_STYLES["teacher"])
-        side = -1 if teacher > rows[0].scores[METRIC].mean else 1
+        side = -1 if teacher > rows[0].scores[main].mean else 1
         axes.annotate(
             f"teacher {metric(teacher)}",
             (teacher, -0.75),
@@ -100,28 +100,28 @@ def _draw_scores(axes: Axes, groups: Sequence[Sequence[Row]], teacher: float | N
             bbox=BACKGROUND,
         )
     for place, row in enumerate(rows):
-        over_seeds = row.scores[METRIC]
+        over_seeds = row.scores[main]
         _draw_dots(axes, place, over_seeds.values, COLOURS["student" if row.gains else "control"])
         axes.plot(over_seeds.mean, place, **MEAN)
         _label(axes, over_seeds.mean, place, metric(over_seeds.mean))
 
 
-def _draw_controls(axes: Axes, groups: Sequence[Sequence[Row]]) -> None:
-    """Draw the AP of each control as a line through the rows that are held against it."""
+def _draw_controls(axes: Axes, groups: Sequence[Sequence[Row]], main: str) -> None:
+    """Draw what each control reaches as a line through the rows that are held against it."""
     top = -BEFORE_FIRST
     for group in groups:
         bottom = max(top, -0.5) + len(group)
-        score = group[0].scores[METRIC].mean
+        score = group[0].scores[main].mean
         axes.plot([score, score], [top, bottom], color=COLOURS["control"], linestyle=LINE_STYLES["control"])
         top = bottom
 
 
-def _draw_gains(axes: Axes, rows: Sequence[Row], same: str) -> None:
-    axes.set_title(f"{METRIC} over the control of the same {same}")
+def _draw_gains(axes: Axes, rows: Sequence[Row], main: str, title: str) -> None:
+    axes.set_title(title)
     axes.axvline(0, color=COLOURS["control"], linestyle=LINE_STYLES["control"])
     for place, row in enumerate(rows):
-        if METRIC in row.gains:
-            _draw_gain(axes, place, row.gains[METRIC])
+        if main in row.gains:
+            _draw_gain(axes, place, row.gains[main])
 
 
 def _draw_gain(axes: Axes, place: int, gain: Gain) -> None:

@@ -1,4 +1,4 @@
-"""The report's figures as SVG, drawn small so that they stay readable on a phone."""
+"""Figures as SVG, drawn small so that they stay readable on a phone: those that the reports of all tasks show."""
 
 from __future__ import annotations
 
@@ -14,15 +14,13 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
-from limbeck.metrics.fault_rates import RATES
-from limbeck.report.collect import FaultRates, ModelRun, Run
-from limbeck.report.colours import COLOURS, LINE_STYLES
+from limbeck.report.collect import ModelRun, Run
+from limbeck.report.colours import COLOURS, INK, LINE_STYLES
+from limbeck.report.formats import title_of
 from limbeck.roles import Role
 
 MAX_POINTS = 150
 """Points per curve; longer logs are averaged in equal stretches."""
-MAX_PR_CLASSES = 12
-VALIDATED = ("val/AP", "val/AP50")
 STYLE: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "limbeck",
@@ -57,57 +55,65 @@ class Figure:
         return "data:image/svg+xml;base64," + base64.b64encode(self.svg.encode()).decode()
 
 
-def metric_bars(models: Mapping[Role, ModelRun]) -> Figure:
-    """Draw AP and AP50 of the models as bars with the whiskers of their intervals."""
-    names = ("AP", "AP50")
+def metric_bars(models: Mapping[Role, ModelRun], names: Sequence[str]) -> Figure:
+    """Draw metrics of the models as bars with the whiskers of their intervals.
+
+    Args:
+        models: The models.
+        names: The metrics, the main one first.
+    """
     with mpl.rc_context(STYLE):
-        canvas, axes = _canvas(height=1.0 + 0.32 * len(models) * len(names))
+        canvas, axes = small_canvas(height=1.0 + 0.32 * len(models) * len(names))
         ticks = []
         for group, name in enumerate(names):
             for place, role in enumerate(models):
                 y = group * (len(models) + 0.8) + place
                 _bar(axes, y, models[role], name)
-                ticks.append((y, f"{name} {role}"))
+                ticks.append((y, f"{title_of(name)} {role}"))
         axes.set_yticks([y for y, _ in ticks], [label for _, label in ticks])
         axes.invert_yaxis()
         axes.set_xlim(0, 1)
         axes.grid(visible=False, axis="y")
-        return Figure("AP and AP50 with 95 % intervals", _svg(canvas), _bars_alt(models))
+        listed = _listed([title_of(name) for name in names])
+        return Figure(f"{listed} with 95 % intervals", svg(canvas), _bars_alt(models, names[0], listed))
 
 
 def _bar(axes: Axes, y: float, model: ModelRun, name: str) -> None:
     value = max(model.evaluation.metrics[name], 0.0)
     low, high = model.evaluation.intervals.get(name, (value, value))
     axes.barh(y, value, height=0.8, color=COLOURS[model.evaluation.role])
-    axes.plot([low, high], [y, y], color="#1f2329", linewidth=1.4, marker="|", markersize=6)
+    axes.plot([low, high], [y, y], color=INK, linewidth=1.4, marker="|", markersize=6)
     axes.annotate(f"{value:.3f}", (max(high, value), y), (5, 0), textcoords="offset points", va="center")
 
 
-def _bars_alt(models: Mapping[Role, ModelRun]) -> str:
-    values = [f"{role} {model.evaluation.metrics['AP']:.3f}" for role, model in models.items()]
-    return f"Bar chart of AP and AP50 with intervals. AP: {', '.join(values)}."
+def _bars_alt(models: Mapping[Role, ModelRun], main: str, listed: str) -> str:
+    values = [f"{role} {model.evaluation.metrics[main]:.3f}" for role, model in models.items()]
+    return f"Bar chart of {listed} with intervals. {main}: {', '.join(values)}."
 
 
-def curves(run: Run) -> list[Figure]:
-    """Draw validation AP and AP50 and every loss term over the training, one figure each, all models in it."""
+def _listed(words: Sequence[str]) -> str:
+    return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
+
+
+def curves(run: Run, validated: Sequence[str]) -> list[Figure]:
+    """Draw validation metrics and every loss term over the training, one figure each, all models in it.
+
+    Args:
+        run: The run.
+        validated: The metrics, the main one first.
+    """
     logs = {role: model.log for role, model in run.models.items()}
-    keys = {
-        key for log in logs.values() for line in log for key in line if key.startswith("train/") or key in VALIDATED
-    }
-    return [_curve(key, logs) for key in sorted(keys, key=_curve_order)]
-
-
-def _curve_order(key: str) -> tuple[int, str]:
-    """Validation first, then the total loss, then its terms."""
-    first = [*VALIDATED, "train/loss"]
-    return first.index(key) if key in first else len(first), key
+    first = [f"val/{name}" for name in validated]
+    keys = {key for log in logs.values() for line in log for key in line if key.startswith("train/") or key in first}
+    order = [*first, "train/loss"]  # then the terms of the loss
+    return [_curve(key, logs) for key in sorted(keys, key=lambda k: (order.index(k) if k in order else len(order), k))]
 
 
 def _curve(key: str, logs: Mapping[Role, Sequence[Mapping[str, float]]]) -> Figure:
     title = key.replace("val/", "validation ").replace("train/loss", "total loss").replace("train/", "loss term ")
     shown = []
     with mpl.rc_context(STYLE):
-        canvas, axes = _canvas()
+        canvas, axes = small_canvas()
         for role, log in logs.items():
             points = {line["step"]: line[key] for line in log if key in line and "step" in line}
             if points:
@@ -116,7 +122,7 @@ def _curve(key: str, logs: Mapping[Role, Sequence[Mapping[str, float]]]) -> Figu
         axes.set_xlabel("step")
         axes.set_title(title)
         axes.legend(frameon=False)
-        return Figure(title, _svg(canvas), f"Curve of the {title} over the training steps: {', '.join(shown)}.")
+        return Figure(title, svg(canvas), f"Curve of the {title} over the training steps: {', '.join(shown)}.")
 
 
 def _thinned(points: Mapping[float, float]) -> tuple[list[float], list[float]]:
@@ -127,58 +133,13 @@ def _thinned(points: Mapping[float, float]) -> tuple[list[float], list[float]]:
     return means[:, 0].tolist(), means[:, 1].tolist()
 
 
-def pr_curves(run: Run) -> list[Figure]:
-    """Draw precision over recall at IoU 0.5 for the classes with the most objects, all models in each figure."""
-    per_class = run.models["student"].evaluation.per_class
-    names = [name for name, values in per_class.items() if values["objects"] > 0]
-    names.sort(key=lambda name: -per_class[name]["objects"])
-    return [_pr_curve(name, run.models) for name in names[:MAX_PR_CLASSES]]
-
-
-def _pr_curve(name: str, models: Mapping[Role, ModelRun]) -> Figure:
-    with mpl.rc_context(STYLE):
-        canvas, axes = _canvas()
-        for role, model in models.items():
-            precision = model.evaluation.pr_curves.get(name, [])
-            recall = np.linspace(0, 1, len(precision))
-            axes.plot(recall, precision, color=COLOURS[role], linestyle=LINE_STYLES[role], label=role)
-        axes.set(xlim=(0, 1), ylim=(0, 1.03), xlabel="recall", ylabel="precision", title=name)
-        axes.legend(frameon=False, loc="lower left")
-        ap50 = [f"{role} {model.evaluation.per_class[name]['AP50']:.3f}" for role, model in models.items()]
-        alt = f"Precision over recall for {name} at IoU 0.5. AP50: {', '.join(ap50)}."
-        return Figure(name, _svg(canvas), alt)
-
-
-def rate_curves(run: Run) -> list[Figure]:
-    """Draw CDR, MDR and FDR over the threshold, one figure each, on the test images if there are any."""
-    models = {role: model.evaluation for role, model in run.models.items()}
-    part, found = "validation", {role: model.fault_rates for role, model in models.items()}
-    if any(model.test for model in models.values()):
-        part = "test"
-        found = {role: model.test.fault_rates if model.test else None for role, model in models.items()}
-    known = {role: rates for role, rates in found.items() if rates and rates.sweep}
-    return [_rate_curve(name, f"{name} on the {part} images", known) for name in RATES] if known else []
-
-
-def _rate_curve(name: str, title: str, models: Mapping[Role, FaultRates]) -> Figure:
-    with mpl.rc_context(STYLE):
-        canvas, axes = _canvas()
-        for role, rates in models.items():
-            thresholds, values = ([row[key] for row in rates.sweep] for key in ("threshold", name))
-            axes.plot(thresholds, values, color=COLOURS[role], linestyle=LINE_STYLES[role], label=role)
-            axes.plot(rates.threshold, rates.rates[name], color=COLOURS[role], marker="o", markersize=5, clip_on=False)
-        axes.set(xlim=(0, 1), ylim=(0, 1.03), xlabel="threshold", title=title)
-        axes.legend(frameon=False)
-        chosen = [f"{role} {rates.rates[name]:.3f} at {rates.threshold:.3f}" for role, rates in models.items()]
-        return Figure(title, _svg(canvas), f"{title} over the threshold: {', '.join(chosen)}.")
-
-
-def _canvas(height: float = 2.6) -> tuple[Canvas, Axes]:
+def small_canvas(height: float = 2.6) -> tuple[Canvas, Axes]:
+    """Return a figure as wide as all are, 4.2 inches, with one pair of axes; the height is in inches."""
     canvas = Canvas(figsize=(4.2, height))
     return canvas, canvas.subplots()
 
 
-def _svg(canvas: Canvas) -> str:
+def svg(canvas: Canvas) -> str:
     """Return the drawing without the metadata block, which holds a date and links."""
     buffer = io.StringIO()
     canvas.savefig(buffer, format="svg", metadata={"Date": None})

@@ -71,3 +71,8 @@ def duration(seconds: float) -> str:
 def optional(value: T | None, write: Callable[[T], str]) -> str:
     """Write a value that may not have been measured."""
     return UNKNOWN if value is None else write(value)
+
+
+def title_of(name: str) -> str:
+    """Write the name of a metric: ``pixel_accuracy`` as pixel accuracy."""
+    return name.replace("_", " ")

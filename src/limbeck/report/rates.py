@@ -9,7 +9,8 @@ from statistics import fmean
 
 from limbeck.errors import RunFolderError
 from limbeck.metrics.fault_rates import RATES
-from limbeck.report.collect import Evaluation, read_evaluation
+from limbeck.report.collect import task_of
+from limbeck.report.detection.collect import DetectionEvaluation, read_evaluation
 from limbeck.report.formats import metric, optional
 from limbeck.roles import ROLES
 
@@ -65,7 +66,7 @@ def read_rates(folders: Sequence[Path]) -> list[RatesRow]:
         The rows, and below them the mean of every model that was measured on all of several data sets.
 
     Raises:
-        RunFolderError: A folder is given twice, is no run folder, or holds no rates.
+        RunFolderError: A folder is given twice, is no run folder, is not one of detection, or holds no rates.
     """
     resolved = [folder.resolve() for folder in folders]
     if twice := [folder for folder in folders if resolved.count(folder.resolve()) > 1]:
@@ -80,6 +81,8 @@ def read_rates(folders: Sequence[Path]) -> list[RatesRow]:
 def _rows_of(folder: Path) -> list[RatesRow]:
     if not (folder / "run.json").is_file():
         raise RunFolderError(f"{folder} is no run folder: it has no run.json.")
+    if (task := task_of(folder)) != "detection2d":
+        raise RunFolderError(f"{folder} holds a run of {task}; image-level rates are those of detectors.")
     names = sorted((path.parent.name for path in folder.glob("*/evaluation.json")), key=_roles_first)
     found = [_row(folder.resolve().name, name, read_evaluation(folder / name)) for name in names]
     rows = [row for row in found if row is not None]
@@ -96,7 +99,7 @@ def _roles_first(name: str) -> tuple[int, str]:
     return (roles.index(name) if name in roles else len(roles), name)
 
 
-def _row(data: str, name: str, model: Evaluation) -> RatesRow | None:
+def _row(data: str, name: str, model: DetectionEvaluation) -> RatesRow | None:
     """Return the row of a model: on the test images if there are any."""
     images, found = ("test", model.test.fault_rates) if model.test else (OPTIMISTIC, model.fault_rates)
     if found is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -10,6 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 from limbeck.data.config import PARTS, PartName
 from limbeck.data.records import BoxData, BoxRecord
 from limbeck.imaging import Fit, ResizeMode, fit_image, read_image
+from limbeck.report.sheet_layout import PAPER, grid, heading, legend, stack
 
 TILES, MAX_TILES = 8, 24
 """Images shown of each part: the first number, and up to the second where it takes more to show every class."""
@@ -18,14 +19,11 @@ CLOSE_UPS = 8
 CONTEXT = 4
 """A close-up shows this many times the box, but at least `MIN_VIEW` pixels of the canvas."""
 MIN_VIEW = 24
-WIDTH, GAP = 1600, 10
 TILE_WH, CLOSE_UP_WH = (385, 289), (187, 187)
 CLASS_COLOURS = ("#e69f00", "#56b4e9", "#009e73", "#f0e442", "#d55e00", "#cc79a7", "#ffffff")
 """The bright colours of Okabe and Ito's palette, and white; an eighth class begins again."""
 IGNORE_COLOUR = "#d0d0d0"
-LEGEND_LINES = 4
-_PAPER, _GROUND, _INK, _FAINT = "#16181c", "#24272d", "#f2f3f5", "#a9aeb8"
-_FONT, _SMALL_FONT, _LABEL_FONT = (ImageFont.load_default(size=size) for size in (20, 13, 12))
+_LABEL_FONT = ImageFont.load_default(size=12)
 
 
 def draw_sheet(parts: Mapping[PartName, BoxData], canvas_wh: tuple[int, int], resize: ResizeMode) -> Image.Image:
@@ -45,23 +43,23 @@ def draw_sheet(parts: Mapping[PartName, BoxData], canvas_wh: tuple[int, int], re
     strips: list[Image.Image] = []
     for part, data in parts.items():
         if not strips:
-            strips.append(_legend(data.classes, any(r.ignore.any() for d in parts.values() for r in d.records)))
+            strips.append(
+                legend(_entries(data.classes, any(r.ignore.any() for d in parts.values() for r in d.records)))
+            )
         rows = shown_images(data.records)
-        strips.append(_heading(f"{PARTS[part].capitalize()}: {len(rows)} of {len(data.records)} images"))
-        strips += _grid((_tile(data.records[row], data.classes) for row in rows), TILE_WH)
+        strips.append(heading(f"{PARTS[part].capitalize()}: {len(rows)} of {len(data.records)} images"))
+        strips += grid((_tile(data.records[row], data.classes) for row in rows), TILE_WH)
     for part, data in parts.items():
         if smallest := smallest_boxes(data.records, canvas_wh, resize):
-            strips.append(
-                _heading(f"{PARTS[part].capitalize()}: the smallest boxes as the network sees them, enlarged")
-            )
+            strips.append(heading(f"{PARTS[part].capitalize()}: the smallest boxes as the network sees them, enlarged"))
             close_ups = (_close_up(data.records[row], box, data.classes, canvas_wh, resize) for row, box in smallest)
-            strips += _grid(close_ups, CLOSE_UP_WH)
-    sheet = Image.new("RGB", (WIDTH, sum(strip.height for strip in strips) + GAP), _PAPER)
-    top = 0
-    for strip in strips:
-        sheet.paste(strip, (0, top))
-        top += strip.height
-    return sheet
+            strips += grid(close_ups, CLOSE_UP_WH)
+    return stack(strips)
+
+
+def _entries(classes: Sequence[str], ignored: bool) -> list[tuple[str, str]]:
+    entries = [(name, _colour(label)) for label, name in enumerate(classes)]
+    return [*entries, *([("hatched: ignored", IGNORE_COLOUR)] if ignored else [])]
 
 
 def shown_images(records: Sequence[BoxRecord]) -> list[int]:
@@ -151,60 +149,8 @@ def _hatch(tile: Image.Image, box: Sequence[float]) -> None:
     left, top, right, bottom = (round(side) for side in box)
     region = tile.crop((left, top, max(right, left + 4), max(bottom, top + 4)))
     draw = ImageDraw.Draw(region)
-    for shift, colour in enumerate((_PAPER, IGNORE_COLOUR)):  # dark beside light shows on any ground
+    for shift, colour in enumerate((PAPER, IGNORE_COLOUR)):  # dark beside light shows on any ground
         for start in range(shift - region.height, region.width, 10):
             draw.line((start, region.height, start + region.height, 0), fill=colour)
         draw.rectangle((shift, shift, region.width - 1 - shift, region.height - 1 - shift), outline=colour)
     tile.paste(region, (left, top))
-
-
-def _legend(classes: Sequence[str], ignored: bool) -> Image.Image:
-    strip = Image.new("RGB", (WIDTH, 16 + LEGEND_LINES * 26), _PAPER)
-    draw = ImageDraw.Draw(strip)
-    entries = [(name, _colour(label)) for label, name in enumerate(classes)]
-    x, y = GAP, 14
-    for name, colour in [*entries, *([("hatched: ignored", IGNORE_COLOUR)] if ignored else [])]:
-        text = _cut(draw, name, 300)
-        needed = 46 + round(draw.textlength(text, font=_SMALL_FONT))
-        if x + needed > WIDTH:
-            x, y = GAP, y + 26
-        if y + 26 > strip.height:
-            break
-        draw.rectangle((x, y + 1, x + 16, y + 17), fill=colour)
-        draw.text((x + 22, y), text, fill=_INK, font=_SMALL_FONT)
-        x += needed
-    return strip.crop((0, 0, WIDTH, min(y + 30, strip.height)))
-
-
-def _heading(text: str) -> Image.Image:
-    strip = Image.new("RGB", (WIDTH, 44), _PAPER)
-    ImageDraw.Draw(strip).text((GAP, 14), text, fill=_INK, font=_FONT)
-    return strip
-
-
-def _grid(tiles: Iterable[tuple[Image.Image, str]], tile_wh: tuple[int, int]) -> Iterator[Image.Image]:
-    """Yield rows of pictures with their captions below."""
-    columns = (WIDTH - GAP) // (tile_wh[0] + GAP)
-    waiting = list(tiles)
-    for start in range(0, len(waiting), columns):
-        lines = max(caption.count("\n") for _, caption in waiting) + 1
-        row = Image.new("RGB", (WIDTH, tile_wh[1] + 10 + 17 * lines), _PAPER)
-        draw = ImageDraw.Draw(row)
-        for column, (tile, caption) in enumerate(waiting[start : start + columns]):
-            x = GAP + column * (tile_wh[0] + GAP)
-            draw.rectangle((x, 0, x + tile_wh[0] - 1, tile_wh[1] - 1), fill=_GROUND)
-            row.paste(tile, (x + (tile_wh[0] - tile.width) // 2, (tile_wh[1] - tile.height) // 2))
-            for line, text in enumerate(caption.split("\n")):
-                place = (x, tile_wh[1] + 3 + 17 * line)
-                draw.text(place, _cut(draw, text, tile_wh[0]), fill=_FAINT, font=_SMALL_FONT)
-        yield row
-
-
-def _cut(draw: ImageDraw.ImageDraw, text: str, width: float) -> str:
-    """Shorten a text in its middle until it fits."""
-    keep = len(text)
-    cut = text
-    while draw.textlength(cut, font=_SMALL_FONT) > width and keep > 2:
-        keep -= 1
-        cut = f"{text[: keep - keep // 2]}…{text[-(keep // 2) :]}"
-    return cut

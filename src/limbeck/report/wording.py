@@ -1,11 +1,11 @@
-"""The report's sentences and tables of numbers."""
+"""The sentences and tables of numbers that the reports of all tasks share."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from limbeck.report.collect import Comparison, Difference, Evaluation, FaultRates, Run
+from limbeck.report.collect import Comparison, Difference, Evaluation, PartScores, Run
 from limbeck.report.formats import UNKNOWN, count, counted, duration, metric, optional, percent, signed, size
 
 
@@ -18,12 +18,17 @@ class Verdict:
     details: tuple[str, ...]
 
 
-def verdict(run: Run) -> Verdict:
-    """Say whether distillation helped, by the paired bootstrap interval of the AP difference."""
-    student, control = (run.models[role].evaluation.metrics["AP"] for role in ("student", "control"))
-    change = run.comparison.student_minus_control["AP"]
+def verdict(run: Run, main: str) -> Verdict:
+    """Say whether distillation helped, by the paired bootstrap interval of the difference.
+
+    Args:
+        run: The run.
+        main: The metric that decides.
+    """
+    student, control = (run.models[role].evaluation.metrics[main] for role in ("student", "control"))
+    change = run.comparison.student_minus_control[main]
     outcome = _outcome(change)
-    numbers = f"AP {metric(student)} against {metric(control)}"
+    numbers = f"{main} {metric(student)} against {metric(control)}"
     headline = {
         "better": f"The distilled student is better than the same student trained without distillation: {numbers}.",
         "worse": f"The distilled student is worse than the same student trained without distillation: {numbers}.",
@@ -34,7 +39,7 @@ def verdict(run: Run) -> Verdict:
         f"Difference {signed(change.difference)}, 95 % interval {signed(change.low)} to {signed(change.high)}, "
         f"above zero in {percent(change.share_above_zero)} of the resamples of {run.facts.data.val_images} "
         "validation images.",
-        _gap_sentence(run),
+        _gap_sentence(run, outcome),
         "Each model was trained once: the interval covers the choice of validation images, not the luck of a training.",
     ]
     return Verdict(outcome, headline, tuple(sentence for sentence in details if sentence))
@@ -46,7 +51,7 @@ def _outcome(change: Difference) -> str:
     return "worse" if change.high < 0 else "level"
 
 
-def _gap_sentence(run: Run) -> str:
+def _gap_sentence(run: Run, outcome: str) -> str:
     if "teacher" not in run.models:
         return ""
     gap = run.comparison.gap_closed
@@ -54,13 +59,10 @@ def _gap_sentence(run: Run) -> str:
         return "The teacher is not better than the control, so there is no gap to close."
     if gap < 0:
         return "None of the gap between control and teacher is closed."
-    uncertain = _outcome(run.comparison.student_minus_control["AP"]) == "level"
     closes = f"{percent(gap)} of the gap between control and teacher"
-    return (
-        f"On these images it closes {closes}, but that is as uncertain as the difference."
-        if uncertain
-        else (f"It closes {closes}.")
-    )
+    if outcome == "level":
+        return f"On these images it closes {closes}, but that is as uncertain as the difference."
+    return f"It closes {closes}."
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +74,19 @@ class Card:
     remark: str
 
 
-def cards(run: Run) -> list[Card]:
-    """Return the key figures at the top of the page."""
+def cards(run: Run, main: str) -> list[Card]:
+    """Return the key figures at the top of the page.
+
+    Args:
+        run: The run.
+        main: The main metric of the task.
+    """
     student = run.models["student"].evaluation
-    change = run.comparison.student_minus_control["AP"]
+    change = run.comparison.student_minus_control[main]
+    value, interval = with_interval(main, student.metrics, student.intervals)
     result = [
-        Card(metric(student.metrics["AP"]), "AP of the student", _interval_remark(student)),
-        Card(signed(change.difference), "AP over the control", f"{signed(change.low)} to {signed(change.high)}"),
+        Card(value, f"{main} of the student", interval),
+        Card(signed(change.difference), f"{main} over the control", f"{signed(change.low)} to {signed(change.high)}"),
     ]
     if "teacher" not in run.models:
         return result
@@ -105,20 +113,8 @@ def _ratio_cards(student: Evaluation, teacher: Evaluation) -> list[Card]:
     return result
 
 
-def _interval_remark(evaluation: Evaluation) -> str:
-    low, high = evaluation.intervals["AP"]
-    return f"{metric(low)} to {metric(high)}"
-
-
-RATE_NOTES = {
-    "CDR": "share of images judged rightly",
-    "MDR": "share with objects and no detection",
-    "FDR": "share with a detection and no object",
-}
-"""The image-level rates and what they say."""
-
-
-_UNMEASURED = (UNKNOWN, "")
+UNMEASURED = (UNKNOWN, "")
+"""The cell of a model that has no such value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,29 +126,20 @@ class Row:
     cells: tuple[tuple[str, str], ...]
 
 
-def model_rows(models: Sequence[Evaluation]) -> list[Row]:
-    """Return the table of the models side by side."""
-    return [
-        *(_metric_row(name, models) for name in ("AP", "AP50", "AP75", "AR100")),
-        *_rate_rows([m.fault_rates for m in models]),
-        *_threshold_row(models),
-        *_test_rows(models),
-        _row("Parameters", "", [count(m.parameters) for m in models]),
-        _row("Multiply-adds", "per image", [optional(m.multiply_adds, count) for m in models]),
-        _row("Latency", _latency_note(models), [_latency(m) for m in models]),
-        _row("Weight file", "", [optional(m.weights_bytes, size) for m in models]),
-        *_resource_rows(models),
-        _row("Training time", "", [optional(m.train_seconds, duration) for m in models]),
-        _row("Epochs", "", [optional(m.epochs, str) for m in models]),
-    ]
+def metric_row(name: str, title: str, note: str, parts: Sequence[Evaluation | PartScores | None]) -> Row:
+    """Return the row of a metric.
+
+    Args:
+        name: The metric.
+        title: What the row is called.
+        note: A unit or explanation.
+        parts: What each model reached; None where it was not measured.
+    """
+    cells = (UNMEASURED if part is None else with_interval(name, part.metrics, part.intervals) for part in parts)
+    return Row(title, note, tuple(cells))
 
 
-def _metric_row(name: str, models: Sequence[Evaluation]) -> Row:
-    notes = {"AP": "mean over IoU 0.50 to 0.95", "AP50": "IoU 0.50", "AP75": "IoU 0.75", "AR100": "average recall"}
-    return Row(name, notes[name], tuple(_with_interval(name, model.metrics, model.intervals) for model in models))
-
-
-def _with_interval(
+def with_interval(
     name: str, values: Mapping[str, float], intervals: Mapping[str, tuple[float, float]]
 ) -> tuple[str, str]:
     """Return a value and its interval as text; the interval is empty where there is none."""
@@ -160,33 +147,20 @@ def _with_interval(
     return metric(values[name]), f"{metric(low_high[0])} to {metric(low_high[1])}" if low_high else ""
 
 
-def _rate_rows(found: Sequence[FaultRates | None], part: str = "") -> Iterator[Row]:
-    """Yield the image-level rates, unless the run is of before there were any."""
-    if not any(found):
-        return
-    for name, note in RATE_NOTES.items():
-        cells = (
-            _UNMEASURED if known is None else _with_interval(name, known.rates, known.intervals) for known in found
-        )
-        yield Row(f"{name}{part}", note, tuple(cells))
+def plain_row(title: str, note: str, values: Sequence[str]) -> Row:
+    """Return a row without intervals."""
+    return Row(title, note, tuple((value, "") for value in values))
 
 
-def _threshold_row(models: Sequence[Evaluation]) -> Iterator[Row]:
-    rates = [model.fault_rates for model in models]
-    if any(rates):
-        note = "score above which an image is detected, best for CDR on the validation images"
-        yield _row("Threshold", note, [optional(found, lambda known: f"{known.threshold:.3f}") for found in rates])
-
-
-def _test_rows(models: Sequence[Evaluation]) -> Iterator[Row]:
-    """Yield what was measured on the test images, if there are any."""
-    found = [model.test for model in models]
-    if not any(found):
-        return
-    for name in ("AP", "AP50"):
-        cells = (_UNMEASURED if test is None else _with_interval(name, test.metrics, test.intervals) for test in found)
-        yield Row(f"{name}, test images", "", tuple(cells))
-    yield from _rate_rows([None if test is None else test.fault_rates for test in found], ", test images")
+def cost_rows(models: Sequence[Evaluation]) -> Iterator[Row]:
+    """Yield size, speed, memory and training time of the models side by side."""
+    yield plain_row("Parameters", "", [count(m.parameters) for m in models])
+    yield plain_row("Multiply-adds", "per image", [optional(m.multiply_adds, count) for m in models])
+    yield plain_row("Latency", _latency_note(models), [_latency(m) for m in models])
+    yield plain_row("Weight file", "", [optional(m.weights_bytes, size) for m in models])
+    yield from _resource_rows(models)
+    yield plain_row("Training time", "", [optional(m.train_seconds, duration) for m in models])
+    yield plain_row("Epochs", "", [optional(m.epochs, str) for m in models])
 
 
 def _resource_rows(models: Sequence[Evaluation]) -> Iterator[Row]:
@@ -198,11 +172,7 @@ def _resource_rows(models: Sequence[Evaluation]) -> Iterator[Row]:
     }
     for (title, note), values in measured.items():
         if any(values):
-            yield _row(title, note, [optional(value, size) for value in values])
-
-
-def _row(title: str, note: str, values: Sequence[str]) -> Row:
-    return Row(title, note, tuple((value, "") for value in values))
+            yield plain_row(title, note, [optional(value, size) for value in values])
 
 
 def _latency_note(models: Sequence[Evaluation]) -> str:

@@ -1,9 +1,7 @@
-"""Validation pictures on which the models differ: truth and every model side by side, worst first."""
+"""Validation pictures on which detectors differ: truth and every model side by side, worst first."""
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -11,23 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from limbeck.errors import DataError
-from limbeck.imaging import read_image
 from limbeck.metrics.coco import IOU_50, CocoResult, CocoTruth, TruthImage
 from limbeck.metrics.matching import match
-from limbeck.report.collect import Run
 from limbeck.report.colours import COLOURS, LABEL_INK
+from limbeck.report.detection.collect import DetectionRun
+from limbeck.report.gallery import PANEL_SIDE, Gallery, Panel, Picture, hang, panel_size, worst_first
 from limbeck.roles import Role
 
 MIN_SCORE = 0.3
 """Detections below are neither drawn nor counted."""
-MAX_PICTURES = 8
-PANEL_SIDE = 420
-"""Longest side of a panel in pixels."""
 LABEL_SIZE = 15
 IGNORED = "ignored"
-MAX_BYTES = 1_600_000
-"""All panels together, as JPEG; the page stays below 3 MB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,38 +45,6 @@ class Tally:
 
 
 @dataclass(frozen=True, slots=True)
-class Panel:
-    """One drawn copy of an image; ``who`` is truth or the role of a model."""
-
-    who: str
-    caption: str
-    jpeg: bytes
-    alt: str
-
-    @property
-    def uri(self) -> str:
-        """The panel as a data URI."""
-        return "data:image/jpeg;base64," + base64.b64encode(self.jpeg).decode()
-
-
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """One image with a panel for the truth and for every model."""
-
-    file_name: str
-    panels: tuple[Panel, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Gallery:
-    """The pictures, how many images differ at all, and the files that could not be opened."""
-
-    pictures: tuple[Picture, ...]
-    differing: int
-    missing: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Mark:
     """A box to draw: left, top, right, bottom in pixels of the original image, with its label."""
 
@@ -92,28 +52,18 @@ class Mark:
     label: str
 
 
-def gallery(run: Run) -> Gallery:
+def gallery(run: DetectionRun) -> Gallery:
     """Draw the images on which the models differ most, those first where the student falls furthest behind.
 
     The student is held against the teacher, or against the control where there is no teacher, by the F1 at IoU 0.5.
     """
     tallies = {role: tally(run.truth, model.predictions) for role, model in run.models.items()}
-    order = worst_first({role: found.f1 for role, found in tallies.items()})
-    pictures: list[Picture] = []
-    missing: list[str] = []
-    room = MAX_BYTES
-    for position in order:
-        image = run.truth.images[position]
-        try:
-            picture = _picture(run, tallies, position, read_image(run.facts.data.val_images_dir / image.file_name))
-        except DataError:
-            missing.append(image.file_name)
-            continue
-        room -= sum(len(panel.jpeg) for panel in picture.panels)
-        if room < 0 or len(pictures) == MAX_PICTURES:
-            break
-        pictures.append(picture)
-    return Gallery(tuple(pictures), len(order), tuple(missing))
+    return hang(
+        worst_first({role: found.f1 for role, found in tallies.items()}),
+        [image.file_name for image in run.truth.images],
+        run.facts.data.val_images_dir,
+        lambda position, image: _picture(run, tallies, position, image),
+    )
 
 
 def tally(truth: CocoTruth, predictions: Sequence[CocoResult]) -> Tally:
@@ -128,15 +78,7 @@ def tally(truth: CocoTruth, predictions: Sequence[CocoResult]) -> Tally:
     return Tally(hits, false_alarms, objects - hits)
 
 
-def worst_first(f1: Mapping[Role, NDArray[np.float64]]) -> list[int]:
-    """Return the positions of the images on which the models differ, the student's worst first."""
-    judge = f1.get("teacher", f1["control"])
-    scores = np.stack(list(f1.values()))
-    differing = np.flatnonzero(scores.max(axis=0) > scores.min(axis=0))
-    return sorted(differing.tolist(), key=lambda i: (f1["student"][i] - judge[i], f1["student"][i]))
-
-
-def _picture(run: Run, tallies: Mapping[Role, Tally], position: int, image: Image.Image) -> Picture:
+def _picture(run: DetectionRun, tallies: Mapping[Role, Tally], position: int, image: Image.Image) -> Picture:
     info = run.truth.images[position]
     labels = dict(run.truth.categories) if len(run.truth.categories) > 1 else {}
     truth = _truth_marks(run.truth, info, labels)
@@ -174,15 +116,14 @@ def _xyxy(bbox_xywh: Sequence[float]) -> tuple[float, float, float, float]:
 
 
 def _panel(who: str, caption: str, info: TruthImage, image: Image.Image, marks: Sequence[Mark]) -> Panel:
-    buffer = io.BytesIO()
-    draw_boxes(image, marks, who).save(buffer, "JPEG", quality=78, optimize=True)
-    return Panel(who, caption, buffer.getvalue(), f"{info.file_name} with the boxes of the {who}: {caption}.")
+    alt = f"{info.file_name} with the boxes of the {who}: {caption}."
+    return Panel.of(who, caption, draw_boxes(image, marks, who), alt)
 
 
 def draw_boxes(image: Image.Image, marks: Sequence[Mark], who: str) -> Image.Image:
     """Return a copy of an RGB image, at most `PANEL_SIDE` pixels wide and high, with labelled boxes drawn on it."""
     scale = min(1.0, PANEL_SIDE / max(image.size))
-    panel = image.resize((max(1, round(image.width * scale)), max(1, round(image.height * scale))))
+    panel = image.resize(panel_size(image.size))
     draw = ImageDraw.Draw(panel)
     for mark in marks:
         _draw_mark(draw, tuple(scale * side for side in mark.box_xyxy), mark.label, who)

@@ -9,9 +9,10 @@ import pytest
 from PIL import Image, ImageColor
 
 from limbeck.metrics.coco import CocoTruth
-from limbeck.report.collect import collect
 from limbeck.report.colours import COLOURS
-from limbeck.report.pictures import PANEL_SIDE, Mark, draw_boxes, gallery, tally, worst_first
+from limbeck.report.detection.collect import collect
+from limbeck.report.detection.pictures import Mark, draw_boxes, gallery, tally
+from limbeck.report.gallery import PANEL_SIDE
 
 
 def test_tally_by_hand() -> None:
@@ -43,36 +44,12 @@ def test_tally_by_hand() -> None:
     assert found.sentence(0) == "1 of 2 found, 1 false alarm"
 
 
-def test_worst_first_leaves_out_what_all_models_answer_alike() -> None:
-    f1 = {
-        "teacher": np.array([1.0, 0.5, 1.0, 0.2]),
-        "control": np.array([1.0, 0.5, 0.25, 0.2]),
-        "student": np.array([0.5, 0.5, 0.0, 0.9]),
-    }
-
-    assert worst_first(f1) == [2, 0, 3]
-    assert worst_first({role: f1[role] for role in ("control", "student")}) == [0, 2, 3]
-
-
 def test_the_gallery_shows_truth_and_all_models(make_run: Any) -> None:
     shown = gallery(collect(make_run()))
 
     assert shown.pictures
     assert shown.missing == ()
     assert [panel.who for panel in shown.pictures[0].panels] == ["truth", "teacher", "control", "student"]
-
-
-def test_pictures_that_are_gone_are_named(make_run: Any) -> None:
-    folder = make_run()
-    whole = gallery(collect(folder))
-    first = whole.pictures[0].file_name
-    (folder / "images" / first).unlink()
-
-    shown = gallery(collect(folder))
-
-    assert shown.missing == (first,)
-    assert shown.differing == whole.differing
-    assert first not in [picture.file_name for picture in shown.pictures]
 
 
 def test_boxes_are_drawn_in_the_scale_of_the_panel() -> None:
