@@ -207,6 +207,90 @@ def finished_run(make_run, tmp_path_factory):
     return SimpleNamespace(run_file=run_file, config=config, outcome=outcome, said=said, folder=outcome.folder)
 
 
+@pytest.fixture(scope="session")
+def make_mask_run():
+    """Return a function that writes tiny frames with masks and depth, and their run file: ``make_mask_run(folder)``.
+
+    A square is nearer than the ground. Its colour tells it from the ground, too, but less clearly. With ``test_images``
+    there is a test part.
+    """
+    import numpy as np
+    import yaml
+    from PIL import Image
+
+    def write_part(folder: Path, part: str, count: int) -> dict[str, object]:
+        generator = np.random.default_rng(count)
+        for name in ("images", "masks", "depth"):
+            (folder / part / name).mkdir(parents=True)
+        for index in range(count):
+            pixels = generator.integers(60, 140, (48, 64, 3), dtype=np.uint8)
+            depth = np.full((48, 64), 5000, np.uint16)
+            mask = np.zeros((48, 64), np.uint8)
+            x, y = generator.integers(0, 40), generator.integers(0, 28)
+            square = slice(y, y + 20), slice(x, x + 24)
+            pixels[square] += 60
+            depth[square], mask[square] = 2000, 1
+            depth[:2], mask[:, 62:] = 0, 255
+            for name, values in (("images", pixels), ("masks", mask), ("depth", depth)):
+                Image.fromarray(values).save(folder / part / name / f"{index}.png")
+        place = folder / part
+        return {"images": str(place / "images"), "masks": str(place / "masks"), "x": {"depth": str(place / "depth")}}
+
+    def make(folder: Path, *, train_images: int = 8, test_images: int = 0, **changes) -> Path:
+        settings = {
+            "name": "tiny-masks",
+            "runs_dir": str(folder / "runs"),
+            "task": "segmentation",
+            "data": {
+                "train": write_part(folder, "train", train_images),
+                "val": write_part(folder, "val", 3),
+                "classes": ["ground", "square"],
+                "x": {"depth": {"holds": "depth", "unit": "mm"}},
+                "size": [64, 64],
+            },
+            "teacher": {
+                "model": "sne_roadseg",
+                "backbone": "test_resnet",
+                "x": "depth",
+                "x_channels": 1,
+                "decoder_width": 0.5,
+            },
+            "student": {"model": "lraspp", "backbone": "lean_pico", "head_width": 8},
+            "methods": [{"name": "lix"}],
+            "train": {
+                "epochs": 6,
+                "batch_size": 4,
+                "lr": 1e-2,
+                "warmup_steps": 2,
+                "ema": None,
+                "eval_every": 6,
+                "workers": 0,
+            },
+            "bootstrap_samples": 100,
+        }
+        if test_images:
+            settings["data"]["test"] = write_part(folder, "test", test_images)
+        path = folder / "run.yaml"
+        path.write_text(yaml.safe_dump(settings | changes, sort_keys=False))
+        return path
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def finished_mask_run(make_mask_run, tmp_path_factory):
+    """A tiny run of segmentation that went through all steps; tests read its folder and must not change it."""
+    from types import SimpleNamespace
+
+    from limbeck.config import load_config
+    from limbeck.pipeline import distill
+
+    run_file = make_mask_run(tmp_path_factory.mktemp("masks") / "data", test_images=2)
+    config, said = load_config(run_file), []
+    outcome = distill(config, said.append)
+    return SimpleNamespace(run_file=run_file, config=config, outcome=outcome, said=said, folder=outcome.folder)
+
+
 def _leave_timing_out(patch: pytest.MonkeyPatch) -> None:
     from limbeck.deploy.runtime.latency import Latency
 

@@ -11,6 +11,8 @@ NAMES = [
     "Detector",
     "Outcome",
     "RunConfig",
+    "Segmenter",
+    "Tiles",
     "compare",
     "distill",
     "load_comparison",

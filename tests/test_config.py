@@ -92,7 +92,7 @@ def test_all_problems_are_reported_at_once():
         "data": {**SETTINGS["data"], "size": [100, 64]},
         "teacher": {"model": "gfll"},
         "student": {**MODEL, "backbone": "resnett34", "channels": 2},
-        "methods": [{"name": "bckd", "beta": 0}, "dkd"],
+        "methods": [{"name": "bckd", "beta": 0}, "dkdd"],
         "train": {"epochs": "many", "lr": -1, "milestones": [2]},
     }
     found = "\n".join(problems_of(settings))
@@ -101,7 +101,7 @@ def test_all_problems_are_reported_at_once():
         "student.backbone: timm knows no such backbone (did you mean 'resnet34'?), was given 'resnett34'",
         "student.channels: should be greater than or equal to 8, was given 2",
         "methods.0.beta: should be greater than 0, was given 0",
-        "methods.1: there is no method 'dkd'",
+        "methods.1: there is no method 'dkdd'",
         "name: must be letters, digits",
         "seeed: unknown key (did you mean 'seed'?)",
         "data.size: width and height must be positive multiples of 32",

@@ -7,13 +7,15 @@ from copy import deepcopy
 import pytest
 
 from limbeck.comparison.config import ComparisonConfig
-from limbeck.config import ExportConfig, RunConfig, TrainConfig
+from limbeck.config import ExportConfig, MaskExportConfig, RunConfig, TrainConfig
 from limbeck.data.config import AugmentConfig, DataConfig, SplitConfig
+from limbeck.data.mask_config import MaskDataConfig, MaskPartConfig, XConfig
 
 PAGES = {
     "docs/config.md": [RunConfig, TrainConfig],
     "docs/data.md": [DataConfig, SplitConfig, AugmentConfig],
-    "docs/export.md": [ExportConfig],
+    "docs/data-segmentation.md": [MaskDataConfig, MaskPartConfig, XConfig],
+    "docs/export.md": [ExportConfig, MaskExportConfig],
     "docs/compare.md": [ComparisonConfig],
 }
 LINK = re.compile(r"\]\((?!https?://|#|mailto:)([^)#\s]+)[^)]*\)")

@@ -6,7 +6,7 @@ import torch
 from limbeck.config import load_config
 from limbeck.evaluation import compare, measure
 from limbeck.metrics.fault_rates import image_scores, operating_threshold
-from limbeck.tasks import Detection2DTask
+from limbeck.tasks.detection2d import Detection2DTask
 from limbeck.weights import WeightsInfo, save_weights
 
 SAMPLES = {"samples": 100, "seed": 0}
@@ -93,7 +93,7 @@ def test_a_test_part_is_measured_at_the_threshold_of_the_validation_images(teste
     rates = evaluation["test"]["fault_rates"]
     assert (rates["images"], rates["images_with_objects"]) == (5, 4)
     assert rates["threshold"] == evaluation["fault_rates"]["threshold"]
-    assert rates["threshold"] == operating_threshold(image_scores(task.truth, found.predictions))
+    assert rates["threshold"] == operating_threshold(image_scores(task.truth, found.tally.results))
     sweep = {row["threshold"]: row["MDR"] for row in rates["sweep"]}
     assert (sweep[0], sweep[1]) == (0, pytest.approx(4 / 5))
 

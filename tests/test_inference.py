@@ -3,7 +3,7 @@ import torch
 
 from limbeck.config import load_config
 from limbeck.inference import predict_all
-from limbeck.tasks import Detection2DTask
+from limbeck.tasks.detection2d import Detection2DTask
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def talkative(make_detector):
 
 
 def test_every_validation_image_is_answered_once(task, talkative):
-    results = predict_all(talkative, task)
+    results = predict_all(talkative, task).results
     assert [row["image_id"] for row in results] == [image for image in range(4) for _ in range(5)]
 
 
@@ -30,6 +30,6 @@ def test_the_model_is_left_in_the_mode_it_was_in(task, talkative):
 
 def test_the_model_answers_in_eval_mode_and_without_gradient(task, talkative):
     before = {name: value.clone() for name, value in talkative.state_dict().items()}
-    first = predict_all(talkative.train(), task)
-    assert first == predict_all(talkative.eval(), task)
+    first = predict_all(talkative.train(), task).results
+    assert first == predict_all(talkative.eval(), task).results
     assert all(torch.equal(value, before[name]) for name, value in talkative.state_dict().items())

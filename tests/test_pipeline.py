@@ -8,7 +8,7 @@ from limbeck.config import RunConfig, load_config
 from limbeck.errors import CheckpointError, ConfigError, DataError, DoctorError, IncompatibleError, RunFolderError
 from limbeck.lookup import build_model
 from limbeck.pipeline import Run, distill, export_weights
-from limbeck.tasks import Detection2DTask
+from limbeck.tasks.detection2d import Detection2DTask
 from limbeck.weights import load_weights, read_info, save_weights
 
 STEPS = ["doctor", "teacher", "control", "student", "evaluation", "export", "report"]

@@ -11,7 +11,7 @@ from limbeck.data.convert import convert, read_parts
 from limbeck.errors import RunFolderError
 from limbeck.files import sha256_of
 from limbeck.run_folder import LOCK, RunFolder, difference
-from limbeck.tasks import Detection2DTask
+from limbeck.tasks.detection2d import Detection2DTask
 
 
 @pytest.fixture

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from limbeck.comparison.run import compare as compare
     from limbeck.config import RunConfig as RunConfig
     from limbeck.config import load_config as load_config
+    from limbeck.deploy.runtime.class_map import Tiles as Tiles
     from limbeck.deploy.runtime.detector import Detector as Detector
+    from limbeck.deploy.runtime.segmenter import Segmenter as Segmenter
     from limbeck.pipeline import Outcome as Outcome
     from limbeck.pipeline import distill as distill
     from limbeck.report.comparison import ComparisonOutcome as ComparisonOutcome
@@ -25,6 +27,8 @@ _HOME = {
     "Detector": "limbeck.deploy.runtime.detector",
     "Outcome": "limbeck.pipeline",
     "RunConfig": "limbeck.config",
+    "Segmenter": "limbeck.deploy.runtime.segmenter",
+    "Tiles": "limbeck.deploy.runtime.class_map",
     "compare": "limbeck.comparison.run",
     "distill": "limbeck.pipeline",
     "load_comparison": "limbeck.comparison.config",
@@ -37,6 +41,8 @@ __all__ = [
     "Detector",
     "Outcome",
     "RunConfig",
+    "Segmenter",
+    "Tiles",
     "compare",
     "distill",
     "load_comparison",

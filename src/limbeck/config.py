@@ -11,7 +11,8 @@ from pydantic_core import ErrorDetails
 
 from limbeck.core.method import MethodConfig
 from limbeck.core.model import ModelConfig, Task
-from limbeck.data.config import DataConfig
+from limbeck.data.config import AnyDataConfig, DataConfig
+from limbeck.data.mask_config import MaskDataConfig
 from limbeck.errors import ConfigError, LimbeckError, nearest
 from limbeck.lookup import Kind, find_method, find_model, method_config, model_config, names
 from limbeck.run_file import apply_overrides, read_settings, spell_out, write_settings
@@ -20,6 +21,7 @@ Share = Annotated[float, Field(gt=0, lt=1)]
 Key = tuple[str | int, ...]
 """Where a setting stands, from the outermost section inwards."""
 SettingsT = TypeVar("SettingsT", bound=BaseModel)
+DEFAULT_TASK: Task = "detection2d"
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 """What may be the name of a folder."""
 
@@ -46,14 +48,46 @@ class TrainConfig(BaseModel):
     workers: int = Field(2, ge=0)
 
 
-class ExportConfig(BaseModel):
-    """How the student is exported, and how closely the exported file must answer."""
+class AnyExportConfig(BaseModel):
+    """How closely an exported student must answer. Abstract; the limits are those of its task."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class ExportConfig(AnyExportConfig):
+    """How closely an exported 2D detector must answer.
+
+    Attributes:
+        max_box_difference: Largest difference of a coordinate in canvas pixels.
+        max_score_difference: Largest difference of a score.
+        max_ap_difference: Largest difference of AP on the validation images.
+    """
 
     max_box_difference: float = Field(0.5, gt=0)
     max_score_difference: float = Field(1e-3, gt=0)
     max_ap_difference: float = Field(1e-3, gt=0)
+
+
+class MaskExportConfig(AnyExportConfig):
+    """How closely an exported segmenter must answer.
+
+    Attributes:
+        max_confidence_difference: Largest difference of a pixel's confidence where the class is the same.
+        max_label_share: Largest share of pixels with another class though PyTorch was sure of it, by more than
+            ``max_confidence_difference``.
+        max_miou_difference: Largest difference of mIoU on the validation images.
+    """
+
+    max_confidence_difference: float = Field(1e-2, gt=0)
+    max_label_share: float = Field(0.0, ge=0, lt=1)
+    max_miou_difference: float = Field(1e-3, gt=0)
+
+
+DATA: Mapping[Task, type[AnyDataConfig]] = {"detection2d": DataConfig, "segmentation": MaskDataConfig}
+EXPORT: Mapping[Task, type[AnyExportConfig]] = {"detection2d": ExportConfig, "segmentation": MaskExportConfig}
+"""The settings of the data and of the export of each task."""
+OF_THE_TASK = ("data", "export")
+"""Sections of a run file whose keys depend on the task."""
 
 
 def _named(key: str) -> BeforeValidator:
@@ -78,18 +112,38 @@ class RunConfig(BaseModel):
 
     name: str = Field(pattern=NAME_PATTERN)
     runs_dir: Path = Path("runs")
-    task: Task = "detection2d"
+    task: Task = DEFAULT_TASK
     seed: int = Field(0, ge=0)
-    data: DataConfig
+    data: SerializeAsAny[AnyDataConfig]
     teacher: ModelSettings | None = None
     teacher_checkpoint: Path | None = None
     teacher_train: TrainConfig | None = None
     student: ModelSettings
     methods: tuple[MethodSettings, ...] = Field(min_length=1)
     train: TrainConfig = TrainConfig()
-    export: ExportConfig = ExportConfig()
+    export: SerializeAsAny[AnyExportConfig] = ExportConfig()
     bootstrap_samples: int = Field(1000, ge=100)
     licence: str = "unknown"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _sections_are_those_of_the_task(cls, settings: Any) -> Any:
+        """Read the sections whose keys depend on the task, where they are not read yet."""
+        task = _task_of(settings) if isinstance(settings, Mapping) else None
+        if task is None:
+            return settings
+        read = {"export": EXPORT[task](), **settings}
+        for name, kinds in (("data", DATA), ("export", EXPORT)):
+            if isinstance(read.get(name), Mapping):
+                read[name] = kinds[task].model_validate(read[name])
+        return read
+
+    @model_validator(mode="after")
+    def _sections_fit_the_task(self) -> RunConfig:
+        for name, given, kind in (("data", self.data, DATA[self.task]), ("export", self.export, EXPORT[self.task])):
+            if not isinstance(given, kind):
+                raise ValueError(f"'{name}' is a {type(given).__name__}; the task {self.task} needs a {kind.__name__}")
+        return self
 
     @model_validator(mode="after")
     def _teacher_where_needed(self) -> RunConfig:
@@ -171,21 +225,23 @@ def parse_settings(
 
 
 def _resolve_sections(settings: dict[str, Any], source: str, broken: Collection[Key]) -> tuple[list[str], list[Key]]:
-    """Put the settings of models and methods into their own classes, in place, but for those that are broken.
+    """Put the settings of models, methods and a task into their own classes, in place, but for those that are broken.
 
     Returns:
         Their problems, and the keys of the sections that were taken out because of them.
     """
     problems: list[str] = []
     taken_out: list[Key] = []
+    task = _task_of(settings)
     for key, value in _sections(settings):
         if key in broken:
             continue
         resolved = None
         try:
-            resolved = _resolve_section(key[0], value)
+            resolved = _resolve_section(key[0], value, task)
         except ValidationError as error:
-            problems += [_sentence(source, key, detail, _section_config(key[0], value)) for detail in error.errors()]
+            kind = _section_config(key[0], value, task)
+            problems += [_sentence(source, key, detail, kind) for detail in error.errors()]
         except LimbeckError as error:
             problems.append(f"{source}: {_dotted(key)}: {error.message}")
         if resolved is None:
@@ -214,6 +270,7 @@ def _sections(settings: Mapping[str, Any]) -> list[tuple[Key, Any]]:
     found: list[tuple[Key, Any]] = [
         ((key,), settings[key]) for key in ("teacher", "student") if settings.get(key) is not None
     ]
+    found += [((key,), settings[key]) for key in OF_THE_TASK if settings.get(key) is not None]
     methods = settings.get("methods")
     lists: dict[Key, Any] = {("methods",): methods}
     if isinstance(methods, Mapping):  # a comparison has a list per row
@@ -226,7 +283,15 @@ def _sections(settings: Mapping[str, Any]) -> list[tuple[Key, Any]]:
     return found
 
 
-def _resolve_section(section: str | int, value: Any) -> Any:
+def _task_of(settings: Mapping[str, Any]) -> Task | None:
+    """Return the task that settings name, the default one where they name none; None where there is no such task."""
+    given = settings.get("task", DEFAULT_TASK)
+    return next((task for task in DATA if task == given), None)
+
+
+def _resolve_section(section: str | int, value: Any, task: Task | None) -> Any:
+    if section in OF_THE_TASK:
+        return None if task is None else _section_config(section, value, task).model_validate(value)
     key = "name" if section == "methods" else "model"
     if isinstance(value, Mapping) and isinstance(value.get(key), str):
         return method_config(value) if key == "name" else model_config(value)
@@ -238,7 +303,9 @@ def _resolve_section(section: str | int, value: Any) -> Any:
     raise LimbeckError(f"the key '{key}' is missing{''.join(near)}")
 
 
-def _section_config(section: str | int, value: Mapping[str, Any]) -> type[BaseModel]:
+def _section_config(section: str | int, value: Any, task: Task | None) -> type[BaseModel]:
+    if section in OF_THE_TASK and task is not None:
+        return DATA[task] if section == "data" else EXPORT[task]
     return find_method(value["name"]).Config if section == "methods" else find_model(value["model"]).Config
 
 
@@ -281,10 +348,13 @@ def _sentence(source: str, section: Key, detail: ErrorDetails, model: type[BaseM
 
 def _known_names(model: type[BaseModel], location: Sequence[str | int]) -> list[str]:
     """Return the field names at a location inside a model."""
-    for part in location:
+    parts = iter(location)
+    for part in parts:
         annotation = model.model_fields[str(part)].annotation
         options = [annotation, *getattr(annotation, "__args__", ())]
         model = next(option for option in options if isinstance(option, type) and issubclass(option, BaseModel))
+        if getattr(annotation, "__origin__", None) is dict:
+            next(parts)  # the name of an entry, which is the user's
     return list(model.model_fields)
 
 
@@ -300,6 +370,12 @@ def dump_config(config: RunConfig) -> str:
 def json_schema() -> dict[str, Any]:
     """Return the JSON schema of run files, with the settings of every built-in model and method."""
     schema = RunConfig.model_json_schema()
+    sections: dict[str, Mapping[Task, type[BaseModel]]] = {"AnyDataConfig": DATA, "AnyExportConfig": EXPORT}
+    for base, classes in sections.items():
+        for task, of_task in classes.items():
+            settings = of_task.model_json_schema()
+            schema["$defs"] |= settings.pop("$defs", {}) | {f"{base}:{task}": settings}
+        schema["$defs"][base] = {"anyOf": [{"$ref": f"#/$defs/{base}:{task}"} for task in classes]}
     kinds: tuple[Kind, Kind] = ("model", "method")
     for kind in kinds:
         for name in names(kind):

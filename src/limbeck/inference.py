@@ -10,33 +10,35 @@ from rich.console import Console
 from rich.progress import track
 
 from limbeck.core.model import Model
-from limbeck.metrics.coco import CocoResult
-from limbeck.tasks import Detection2DTask
+from limbeck.tasks.base import AnyTask, Tally
 
 
 @torch.no_grad()
 def predict_all(
     model: Model[Any, Any, Any, Any],
-    task: Detection2DTask,
+    task: AnyTask,
     *,
     device: torch.device | str = "cpu",
     title: str | None = None,
-) -> list[CocoResult]:
-    """Return the model's results on the whole validation part.
+    thorough: bool = False,
+) -> Tally[Any]:
+    """Return the model's answers on the whole validation part.
 
     Args:
         model: Any model of the task; it is put into eval mode for the call.
         task: The data.
         device: Where to run.
         title: What a progress bar says, on a terminal; None for no bar.
+        thorough: Whether more than `Tally.metrics` will be asked for.
     """
     was_training = model.training
     model.to(device).eval()
-    results: list[CocoResult] = []
+    tally = task.tally(thorough=thorough)
     hidden = title is None or not sys.stderr.isatty()
     console = Console(stderr=True)
-    for batch in track(task.val_loader(), f"  {title}", console=console, transient=True, disable=hidden):
+    batches = task.val_loader(inputs=model.spec.inputs)
+    for batch in track(batches, f"  {title}", console=console, transient=True, disable=hidden):
         moved = batch.to(device)
-        results += task.results(model.predict(model(moved), moved), batch.frames)
+        tally.add(model.predict(model(moved), moved), batch.frames)
     model.train(was_training)
-    return results
+    return tally

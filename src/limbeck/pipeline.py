@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import torch
 from limbeck.config import RunConfig
 from limbeck.deploy.benchmark import onnx_latency
 from limbeck.deploy.bundle import Licences, amend_bundle, write_bundle
+from limbeck.deploy.gate import check_parity
 from limbeck.deploy.parity import pass_parity_gate
 from limbeck.deploy.runtime.manifest import MODEL_NAME
 from limbeck.errors import IncompatibleError, RunFolderError
@@ -26,7 +28,7 @@ from limbeck.report.formats import counted
 from limbeck.report.page import write_report
 from limbeck.roles import ROLES, Role
 from limbeck.run_folder import RunFolder
-from limbeck.tasks import Detection2DTask
+from limbeck.tasks.base import AnyTask
 from limbeck.weights import load_weights
 from limbeck.workshop import Say, Training, Workshop, diagnose, silent
 
@@ -133,7 +135,7 @@ class Run:
 
     def evaluate(self) -> None:
         """Measure all models on the same validation images in float32, with intervals, size and speed."""
-        write_json(self.folder.path / "truth.json", self.task.truth.to_json())
+        self.task.write_truth(self.folder.path)
         measured = {role: self.workshop.measure(role, role) for role in self.roles}
         plan = {"samples": self.config.bootstrap_samples, "seed": self.config.seed}
         write_json(self.folder.path / "comparison.json", compare(measured, self.task.main_metric, **plan))
@@ -167,7 +169,7 @@ class Run:
         )
 
 
-def export_weights(weights: Path, task: Detection2DTask, config: RunConfig, to: Path, say: Say = silent) -> Path:
+def export_weights(weights: Path, task: AnyTask, config: RunConfig, to: Path, say: Say = silent) -> Path:
     """Export a weight file as a bundle, check that it answers as trained, and time it.
 
     Raises:
@@ -189,8 +191,8 @@ def export_weights(weights: Path, task: Detection2DTask, config: RunConfig, to: 
         licences=Licences(info.licence, info.data_licence),
         metrics=info.metrics,
     )
-    verdict = pass_parity_gate(model, to, task.val_loader(), task.truth, config.export)
-    say(f"  parity on {verdict.images} images: AP {verdict.ap_torch:.4f} in PyTorch, {verdict.ap_onnx:.4f} exported")
+    verdict = pass_parity_gate(to, partial(check_parity, model, to, task, config.export))
+    say(f"  parity {verdict.summary()}")
     threads = torch.get_num_threads()
     timing = onnx_latency(to / MODEL_NAME, threads)
     amend_bundle(to, latency_ms={**asdict(timing), "threads": threads})

@@ -4,24 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from limbeck.deploy.runtime.detector import Detections, Detector
-from limbeck.errors import CheckpointError, DataError
+from limbeck.deploy.runtime.class_map import Tiles
+from limbeck.deploy.runtime.detector import Detector
+from limbeck.deploy.runtime.manifest import read_manifest
+from limbeck.deploy.runtime.segmenter import Segmenter
+from limbeck.errors import CheckpointError, DataError, IncompatibleError
 from limbeck.imaging import IMAGE_SUFFIXES
 
 if TYPE_CHECKING:
-    from limbeck.data.config import DataConfig, PartName
-    from limbeck.metrics.coco import BoxMetrics, CocoResult
-    from limbeck.metrics.fault_rates import ImageScores
-    from limbeck.tasks import Detection2DTask
+    from limbeck.config import RunConfig
+    from limbeck.core.outputs import Detections2D, Segmentation
+    from limbeck.core.samples import Frame
+    from limbeck.data.config import PartName
+    from limbeck.tasks.base import AnyTask, Tally
+    from limbeck.torch_predictor import TorchDetector, TorchSegmenter
 
 
-class Predictor(Protocol):
-    """Finds objects in image files."""
-
-    def detect(self, image: Path) -> Detections:
-        """Return the detections of one image, boxes in its own pixels."""
+Predictor: TypeAlias = "Detector | Segmenter | TorchDetector | TorchSegmenter"
+"""Answers for image files; its ``task`` says whether it can ``detect`` or ``segment``."""
 
 
 def open_predictor(path: Path, *, exact: bool = False) -> Predictor:
@@ -36,12 +38,12 @@ def open_predictor(path: Path, *, exact: bool = False) -> Predictor:
         CheckpointError: The file is no sound weight file.
     """
     if path.is_dir():
-        return Detector(path)
+        return Segmenter(path) if read_manifest(path).task == "segmentation" else Detector(path)
     if path.suffix != ".safetensors":
         raise CheckpointError(f"{path} is neither a bundle folder nor a .safetensors file.")
-    from limbeck.torch_predictor import TorchPredictor
+    from limbeck.torch_predictor import open_weights
 
-    return TorchPredictor.load(path, "fp32" if exact else "auto")
+    return open_weights(path, "fp32" if exact else "auto")
 
 
 def images_in(paths: Sequence[Path]) -> list[Path]:
@@ -65,40 +67,40 @@ def _images_of(path: Path) -> Iterable[Path]:
     return sorted(file for file in path.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES)
 
 
-def evaluate_file(path: Path, data: DataConfig) -> dict[PartName, tuple[BoxMetrics, ImageScores]]:
-    """Measure a bundle or a weight file on the validation images of a data set, and on its test images if it has any.
+def evaluate_file(path: Path, config: RunConfig, tiles: Tiles | None = None) -> dict[PartName, Tally[Any]]:
+    """Measure a bundle or a weight file on the validation images of a run's data, and on its test images if it has any.
 
-    Returns:
-        The box metrics and what the image-level rates are made of, for each of the two parts.
+    Args:
+        path: The bundle folder or the weight file.
+        config: The run.
+        tiles: Look at large images in tiles (segmentation).
 
     Raises:
-        DataError: The data is broken, or the model finds classes that the data does not have.
+        DataError: The data is broken, or the model knows classes that the data does not have.
+        IncompatibleError: The model is for another task.
     """
-    from limbeck.metrics.fault_rates import image_scores
-    from limbeck.tasks import Detection2DTask
+    from limbeck.tasks.load import load_task
 
-    val, predictor = Detection2DTask.load(data), open_predictor(path, exact=True)
-    parts: dict[PartName, Detection2DTask | None] = {"val": val, "test": val.on_test}
-    found: dict[PartName, tuple[BoxMetrics, ImageScores]] = {}
+    val, predictor = load_task(config), open_predictor(path, exact=True)
+    parts: dict[PartName, AnyTask | None] = {"val": val, "test": val.on_test}
+    found: dict[PartName, Tally[Any]] = {}
     for part, task in parts.items():
         if task is not None:
-            results = _results(predictor, task)
-            found[part] = (task.evaluate(results), image_scores(task.truth, results))
+            found[part] = tally = task.tally(thorough=True)
+            for frame in task.frames["val"]:
+                tally.add([_answer(predictor, task, frame, tiles)], [frame])
     return found
 
 
-def _results(predictor: Predictor, task: Detection2DTask) -> list[CocoResult]:
-    """Return the detections on the validation part of a task in the COCO result format."""
-    ids = dict(zip(task.classes, task.val.category_ids, strict=True))
-    results: list[CocoResult] = []
-    for record in task.val.records:
-        found = predictor.detect(record.path)
-        unknown = sorted(set(found.names) - set(ids))
-        if unknown:
-            raise DataError("The model does not fit the data:", [f"the data has no class '{name}'" for name in unknown])
-        for (x1, y1, x2, y2), score, name in zip(
-            found.boxes_xyxy.tolist(), found.scores.tolist(), found.names, strict=True
-        ):
-            box = [x1, y1, x2 - x1, y2 - y1]
-            results.append({"image_id": record.id, "category_id": ids[name], "bbox": box, "score": score})
-    return results
+def _answer(predictor: Predictor, task: AnyTask, frame: Frame, tiles: Tiles | None) -> Detections2D | Segmentation:
+    """Return the answer for one image in the classes of the data."""
+    from limbeck.tasks.segmentation import SegmentationTask
+    from limbeck.torch_predictor import as_boxes, as_segmentation
+
+    if predictor.task == "segmentation":
+        if isinstance(task, SegmentationTask):
+            maps = task.read_maps(frame, predictor.maps)
+            return as_segmentation(predictor.segment(frame.path, maps, tiles), task.classes)
+    elif not isinstance(task, SegmentationTask):
+        return as_boxes(predictor.detect(frame.path), task.classes)
+    raise IncompatibleError(f"The model is for the task {predictor.task}, and the run file for another one.")

@@ -20,12 +20,10 @@ import yaml
 from filelock import FileLock, Timeout
 
 from limbeck.config import RunConfig
-from limbeck.data.config import DataConfig
-from limbeck.data.readers import annotation_paths, hash_annotations
 from limbeck.errors import RunFolderError
 from limbeck.files import write_json, write_text
 from limbeck.run_file import write_settings
-from limbeck.tasks import Detection2DTask
+from limbeck.tasks.base import AnyTask
 from limbeck.version import VERSION
 
 LOCK = ".lock"
@@ -94,7 +92,7 @@ class RunFolder:
     def _record_path(self) -> Path:
         return self.path / "run.json"
 
-    def describe(self, config: RunConfig, task: Detection2DTask) -> None:
+    def describe(self, config: RunConfig, task: AnyTask) -> None:
         """Write down the settings, and in run.json what the run is made with; the first description stays.
 
         A test part may come later, as no training depends on it.
@@ -111,12 +109,12 @@ class RunFolder:
             "git": _git_commit(),
             "seed": config.seed,
             "hardware": hardware(),
-            "data": _data_facts(config.data, task),
+            "data": _data_facts(task),
             "steps": {},
         }
-        hashes = hash_annotations(config.data)
+        hashes = task.hash_annotations()
         before = self._record.get("data", {}).get("sha256", hashes)
-        later = {str(path) for path in annotation_paths(config.data, "test")} - set(before)
+        later = {str(path) for path in task.annotation_paths("test")} - set(before)
         changed = [path for path in hashes if path not in later and before.get(path) != hashes[path]]
         if changed:
             raise RunFolderError(
@@ -126,7 +124,7 @@ class RunFolder:
             if FIRST_PROCESS:
                 self._keep_others_out()
             self._record = described | self._record
-            tested = None if task.test is None else len(task.test.records)
+            tested = len(task.frames["test"]) if "test" in task.frames else None
             self._record["data"] |= {"test_images": tested, "sha256": hashes | before}
             self._save()
             if FIRST_PROCESS:
@@ -169,15 +167,16 @@ class RunFolder:
             write_json(self._record_path, self._record)
 
 
-def _data_facts(data: DataConfig, task: Detection2DTask) -> dict[str, Any]:
+def _data_facts(task: AnyTask) -> dict[str, Any]:
     """Describe the parts that every run has."""
+    data, frames = task.config, task.frames
     return {
-        "train_images": len(task.train.records),
-        "val_images": len(task.val.records),
+        "train_images": len(frames["train"]),
+        "val_images": len(frames["val"]),
         "classes": list(task.classes),
         "size": list(data.size),
         "resize": data.resize,
-        "val_annotations": str(data.val.annotations or data.val.images),
+        "val_annotations": str(next(iter(task.annotation_paths("val")), data.val.images)),
         "val_images_dir": str(data.val.images.resolve()),
         "skipped": list(task.skipped),
     }

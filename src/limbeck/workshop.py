@@ -10,13 +10,14 @@ import torch
 
 from limbeck.config import RunConfig, TrainConfig, taught
 from limbeck.core.method import MethodConfig
-from limbeck.core.model import ModelConfig
+from limbeck.core.model import ModelConfig, inputs_of
 from limbeck.errors import CheckpointError, ConfigError, DoctorError
 from limbeck.evaluation import Measured, measure
 from limbeck.files import write_json
 from limbeck.roles import Role
 from limbeck.run_folder import FIRST_PROCESS
-from limbeck.tasks import Detection2DTask
+from limbeck.tasks.base import AnyTask
+from limbeck.tasks.load import load_task
 from limbeck.training.doctor.examination import Known, examine
 from limbeck.training.doctor.findings import Finding, verdict
 from limbeck.training.doctor.teacher import score_findings
@@ -82,7 +83,7 @@ class Workshop:
         self.folder = folder
         self.say = say if FIRST_PROCESS else silent
         check_teacher_checkpoint(config)
-        self.task = Detection2DTask.load(config.data)
+        self.task = load_task(config)
         for sentence in self.task.skipped:
             self.say(f"left out: {sentence}")
         self.device = best_device()
@@ -121,8 +122,9 @@ class Workshop:
         """Train a model; one that was stopped goes on."""
         student = seeded_model(training.model, self.task.classes, training.seed)
         teacher = load_weights(self.weights_of(TEACHER))[0] if taught(training.methods) else None
+        inputs = inputs_of(student.spec, teacher.spec if teacher is not None else None)
         methods = build_methods(
-            training.methods, student, teacher, self.task.val_loader(1), self.config.data.size, training.seed
+            training.methods, student, teacher, self.task.val_loader(1, inputs), self.config.data.size, training.seed
         )
         if teacher is not None and any(method.inherits() for method in training.methods):
             self.say(f"  {inherit_weights(student, teacher)}")
@@ -154,7 +156,7 @@ class Workshop:
         )
 
     def measure(self, name: str, role: Role) -> Measured:
-        """Measure a model in float32 and write ``predictions.json`` and ``evaluation.json`` into its folder."""
+        """Measure a model in float32 and write its answers and ``evaluation.json`` into its folder."""
         folder = self.folder / name
         measured = measure(
             self.weights_of(name),
@@ -165,16 +167,16 @@ class Workshop:
             seed=self.config.seed,
         )
         folder.mkdir(exist_ok=True)
-        write_json(folder / "predictions.json", measured.predictions)
+        measured.tally.write(folder)
         write_json(folder / "evaluation.json", {"role": role, **measured.evaluation})
         metrics = measured.evaluation["metrics"]
-        self.say(f"  {name}: AP {metrics['AP']:.3f}, AP50 {metrics['AP50']:.3f}")
+        self.say(f"  {name}: {', '.join(f'{key} {metrics[key]:.3f}' for key in self.task.shown_metrics)}")
         return measured
 
 
 def diagnose(
     config: RunConfig,
-    task: Detection2DTask,
+    task: AnyTask,
     device: torch.device,
     say: Say = silent,
     known: Known | None = None,

@@ -1,10 +1,15 @@
-"""``limbeck data convert``: with a run file or without, it prints settings that read what it wrote."""
+"""``limbeck data convert`` and ``scenes``: they print settings that read what they wrote."""
+
+import json
+from dataclasses import asdict
 
 import pytest
 import yaml
 
 from limbeck.config import load_config
+from limbeck.data.mask_config import MaskDataConfig
 from limbeck.data.readers import read_all_parts
+from limbeck.data.street.config import StreetConfig
 
 
 @pytest.fixture
@@ -86,3 +91,31 @@ def test_what_a_format_needs_is_said(limbeck, tmp_path):
     said = limbeck("data", "convert", "--from", "voc", "--images", tmp_path, "--to", "coco", "--out", tmp_path / "out")
     assert said.code == 2
     assert "annotations is missing: the format voc needs the folder of xml files" in said.err
+
+
+def test_scenes_are_written_with_the_settings_that_read_them(limbeck, tmp_path):
+    out = tmp_path / "streets"
+    said = limbeck("data", "scenes", out, "--train", 2, "--val", 1, "--size", 96, 64, "--seed", 3, "--night", 1)
+    assert said.code == 0
+    assert f"3 scenes are in {out}." in said.out
+    data = MaskDataConfig.model_validate(printed_settings(said)["data"])
+    assert data.size == (96, 64)
+    assert sorted(path.name for path in data.train.images.iterdir()) == ["0000.jpg", "0001.jpg"]
+    assert len(list(data.val.x["depth"].iterdir())) == 1
+    made_from = json.loads((out / "scenes.json").read_text())
+    assert made_from["config"] == asdict(StreetConfig(96, 64, night=1.0)), "what is not given is the default"
+
+
+def test_scenes_that_cannot_be_made_are_refused(limbeck, tmp_path):
+    out = tmp_path / "streets"
+    said = limbeck("data", "scenes", out, "--size", 100, 64, "--fog", 2)
+    assert said.code == 2
+    assert "width must be a multiple of 32 from 32 to 4096, not 100" in said.err
+    assert "fog must be from 0 to 1, not 2.0" in said.err
+    assert not out.exists()
+    out.mkdir()
+    (out / "mine").write_text("mine")
+    said = limbeck("data", "scenes", out)
+    assert said.code == 2
+    assert "streets: is there already and not an empty folder" in said.err
+    assert limbeck("data", "scenes", tmp_path / "none", "--train", 0).code == 2

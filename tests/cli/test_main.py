@@ -35,7 +35,7 @@ def commands():
 def test_the_commands_are_these():
     assert {" ".join(words) for words in commands()} == {
         "distill", "demo", "compare", "train", "doctor", "eval", "predict", "export", "report", "rates", "methods",
-        "config show", "data check", "data convert",
+        "config show", "data check", "data convert", "data scenes",
     }  # fmt: skip
 
 
@@ -228,7 +228,7 @@ def test_eval_on_test_images_takes_the_threshold_of_the_validation_images(finish
     rates = finished_run.outcome.evaluations["student"]["fault_rates"]  # the validation images are the same
     assert f"threshold {rates['threshold']:.4f}, chosen on the validation images" in done.out
     (line,) = [line for line in done.out.splitlines() if "CDR" in line]
-    images = evaluate_file(weights, load_config(run_file).data)["test"][1]
+    images = evaluate_file(weights, load_config(run_file))["test"].images
     on_test = rates_at(images, [rates["threshold"]])[0][0]
     assert [cell.strip() for cell in line.split("│")[2:4]] == [f"{rates['rates']['CDR']:.4f}", f"{on_test:.4f}"]
     given = limbeck("eval", weights, run_file, "--threshold", rates["threshold"]).out

@@ -46,6 +46,28 @@ def test_what_is_undefined_is_not_shown_as_a_number(finished_run):
     assert "gap closed" not in text
 
 
+def test_a_run_of_segmentation_shows_its_own_metrics(finished_run):
+    names = {"AP": "mIoU", "AP50": "mF", "AP75": "pixel_accuracy", "AR100": "boundary_F", "APs": "fwIoU"}
+    outcome = copy.deepcopy(finished_run.outcome)
+    for model in outcome.evaluations.values():
+        model["metrics"] = {new: 0.1 * n for n, new in enumerate(names.values())}
+        model["intervals"] = {new: (0.0, 1.0) for new in names.values() if new != "boundary_F"}
+        del model["fault_rates"]
+    changes = {names[name]: change for name, change in outcome.student_minus_control.items()}
+    text = text_of(replace(outcome, student_minus_control={"IoU/sky": {}} | changes))
+    rows = [re.split(r"\s{2,}", line.strip())[0] for line in text.splitlines()]
+    assert [row for row in rows if row.replace(" ", "_") in names.values()] == [
+        "mIoU",
+        "mF",
+        "pixel accuracy",
+        "boundary F",
+    ]
+    assert row_of(text, "mF")[1] == "0.100 [0.000, 1.000]"
+    assert row_of(text, "boundary F")[1] == "0.300"
+    assert f"student - control: mIoU {changes['mIoU']['difference']:+.3f}" in text
+    assert "AP" not in text
+
+
 def test_test_images_have_rows_of_their_own_and_a_run_of_before_there_were_rates_has_none(finished_run):
     outcome = copy.deepcopy(finished_run.outcome)
     for model in outcome.evaluations.values():

@@ -54,7 +54,7 @@ def test_the_bundle_passed_its_check_and_scores_as_the_weights_do(demo):
     bundle = json.loads((demo[1] / "bundle/bundle.json").read_text())
     assert bundle["parity"]["passed"] is True
     trained = json.loads((demo[1] / "student/evaluation.json").read_text())["metrics"]["AP"]
-    found = evaluate_file(demo[1] / "bundle", demo_config(Path("runs"), quick=True).data)["val"][0].metrics["AP"]
+    found = evaluate_file(demo[1] / "bundle", demo_config(Path("runs"), quick=True))["val"].metrics()["AP"]
     assert found == pytest.approx(trained, abs=1e-3)
 
 

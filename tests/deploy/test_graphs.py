@@ -7,9 +7,10 @@ import torch
 from torch import nn
 
 from limbeck.deploy.bundle import Licences, write_bundle
-from limbeck.deploy.graphs import DetectionGraph2D, export_graph
-from limbeck.deploy.parity import pass_parity_gate
-from limbeck.errors import ExportError
+from limbeck.deploy.graphs import DetectionGraph2D, SegmentationGraph, export_graph
+from limbeck.deploy.parity_boxes import check_boxes
+from limbeck.errors import ExportError, IncompatibleError
+from limbeck.lookup import build_model, model_config
 from limbeck.models.torchvision_fcos import TorchvisionFCOS
 from limbeck.models.torchvision_retinanet import TorchvisionRetinaNet
 
@@ -47,7 +48,7 @@ def test_detectors_of_other_builds_pass_the_parity_gate(name, detector_of, batch
         licences=Licences(weights="BSD-3-Clause", data="CC BY 4.0"),
         metrics={},
     )
-    verdict = pass_parity_gate(model, bundle, batches, truth, limits)
+    verdict = check_boxes(model, bundle, batches, truth, limits)
     assert verdict.passed
     assert verdict.canvas.detections > 40
     assert verdict.canvas.unmatched == verdict.files.unmatched == 0
@@ -61,3 +62,19 @@ def test_a_detector_without_post_processing_settings_is_refused(config, model):
     graph.model.config = config
     with pytest.raises(ExportError, match=r"GFL cannot be exported.*holds no 'postprocess' of the class .*Postprocess"):
         DetectionGraph2D(graph.model)
+
+
+def test_the_graph_of_a_segmenter_has_the_inputs_of_its_model():
+    settings = {"model": "lraspp", "backbone": "lean_pico", "head_width": 8}
+    plain = export_graph(build_model(model_config(settings), ("road", "pothole")))
+    assert isinstance(plain, SegmentationGraph)
+    assert list(plain.inputs) == ["image"]
+    both = export_graph(build_model(model_config(settings | {"x": "depth", "x_channels": 1}), ("road", "pothole")))
+    assert list(both.inputs) == ["image", "depth"]
+    image, depth = both.example((64, 32))
+    assert (image.shape, depth.shape) == ((2, 3, 32, 64), (2, 1, 32, 64))
+    labels, confidence = both(image, depth)
+    assert labels.shape == confidence.shape == (2, 32, 64)
+    assert labels.dtype == torch.uint8
+    with pytest.raises(IncompatibleError, match="depth"):
+        both(image)

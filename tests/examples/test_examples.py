@@ -6,6 +6,7 @@ from importlib import import_module
 
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 from torchvision.models.detection import FCOS, RetinaNet
 from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
@@ -112,6 +113,13 @@ def test_own_method(example, run_file):
     assert {"score_mimic", "largest_difference"} <= terms_of(outcome)
     assert json.loads((outcome.folder / "student" / "best.json").read_text())["methods"] == ["own_method:ScoreMimic"]
     assert outcome.report.is_file()
+
+
+def test_street_sheet(example, tmp_path):
+    sheet = example("street_sheet")
+    sheet.main(tmp_path / "sheet.png", 96, 64)
+    with Image.open(tmp_path / "sheet.png") as image:
+        assert image.size == (3 * 96, len(sheet.SHOWN) * 64)
 
 
 def test_every_example_is_tested_and_short(repo):

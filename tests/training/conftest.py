@@ -46,7 +46,7 @@ def write_images(root: Path, count: int) -> None:
 def load_task():
     """Return a function that reads the images in a folder as a task."""
     from limbeck.data.config import DataConfig, SplitConfig
-    from limbeck.tasks import Detection2DTask
+    from limbeck.tasks.detection2d import Detection2DTask
 
     def load(root: Path) -> Detection2DTask:
         split = SplitConfig(images=root / "images", annotations=root / "boxes.json")

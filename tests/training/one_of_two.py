@@ -14,7 +14,7 @@ from limbeck.core.method import Step, Terms
 from limbeck.data.config import DataConfig, SplitConfig
 from limbeck.errors import Interrupted
 from limbeck.lookup import build_model, method_config, model_config
-from limbeck.tasks import Detection2DTask
+from limbeck.tasks.detection2d import Detection2DTask
 from limbeck.training.fit import build_methods, fit
 from limbeck.training.teacher import FrozenTeacher
 from limbeck.weights import WeightsInfo

@@ -10,7 +10,7 @@ import typer
 from limbeck.cli.terminal import Overrides, out, say
 from limbeck.errors import LimbeckError
 
-app = typer.Typer(no_args_is_help=True, help="Look at data sets and convert them.")
+app = typer.Typer(no_args_is_help=True, help="Look at data sets, convert them and make some.")
 FormatName = Literal["coco", "voc", "yolo"]
 
 
@@ -59,7 +59,7 @@ def convert(
     Example: `limbeck data convert --from voc --images JPEGImages --annotations Annotations --to coco --out wagons`
     """
     from limbeck.config import load_config
-    from limbeck.data.config import SplitConfig
+    from limbeck.data.config import DataConfig, SplitConfig
     from limbeck.data.convert import convert as write
     from limbeck.data.convert import read_part, read_parts
     from limbeck.run_file import write_settings
@@ -69,7 +69,10 @@ def convert(
     if run_file is not None:
         if both := [option for option, value in given.items() if value]:
             raise LimbeckError(f"Give either a run file or {' '.join(both)}, not both.")
-        parts = read_parts(load_config(run_file, overrides or ()).data)
+        data = load_config(run_file, overrides or ()).data
+        if not isinstance(data, DataConfig):
+            raise LimbeckError(f"{run_file} is about masks; only boxes are converted.")
+        parts = read_parts(data)
     elif source is None or images is None:
         raise LimbeckError("Give a run file, or say with --from and --images what to convert.")
     else:
@@ -100,8 +103,42 @@ def check(
     Example: `limbeck data check run.yaml --out checked`
     """
     from limbeck.cli.data_check import check_data
+    from limbeck.cli.mask_check import check_masks
     from limbeck.config import load_config
+    from limbeck.data.config import DataConfig
+    from limbeck.data.mask_config import MaskDataConfig
 
     config = load_config(run_file, overrides or ())
-    if check_data(config.data, out, to=to, seed=config.seed).problems:
+    problems: tuple[str, ...] = ()
+    if isinstance(config.data, MaskDataConfig):
+        problems = check_masks(config.data, out, to=to, seed=config.seed).problems
+    elif isinstance(config.data, DataConfig):
+        problems = check_data(config.data, out, to=to, seed=config.seed).problems
+    if problems:
         raise typer.Exit(LimbeckError.exit_code)
+
+
+@app.command()
+def scenes(
+    folder: Annotated[Path, typer.Argument(help="The folder to write, new or empty.", show_default=False)],
+    train: Annotated[int, typer.Option(min=1, help="Scenes to train on.")] = 200,
+    val: Annotated[int, typer.Option(min=1, help="Scenes to evaluate on.")] = 60,
+    size: Annotated[tuple[int, int], typer.Option(help="Width and height in pixels, multiples of 32.")] = (416, 256),
+    seed: Annotated[int, typer.Option(min=0, help="Another seed gives other scenes.")] = 0,
+    night: Annotated[float, typer.Option(help="Share of the scenes at night, from 0 to 1.")] = 0.2,
+    fog: Annotated[float, typer.Option(help="Share of the scenes in fog, from 0 to 1.")] = 0.2,
+    ambiguity: Annotated[float, typer.Option(help="How little a colour tells of its class, from 0 to 1.")] = 0.5,
+    holes: Annotated[float, typer.Option(help="Share of the depth that is not measured, from 0 to 1.")] = 0.0,
+) -> None:
+    """Make street scenes with depth and a class for every pixel, and print the settings that read them.
+
+    Example: `limbeck data scenes streets --train 200 --val 60 --size 416 256 --seed 0`
+    """
+    from limbeck.data.street.config import StreetConfig
+    from limbeck.data.street.writing import write_street_scenes
+    from limbeck.run_file import write_settings
+
+    config = StreetConfig(*size, night=night, fog=fog, ambiguity=ambiguity, holes=holes)
+    settings = write_street_scenes(folder, {"train": train, "val": val}, seed, config)
+    say(f"{train + val} scenes are in {folder}. Settings that read them:\n")
+    say(write_settings({"data": settings}).rstrip())

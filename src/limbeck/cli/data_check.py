@@ -3,27 +3,32 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
+from limbeck.cli.check_lines import (
+    NUMBERS,
+    SHEET,
+    new_table,
+    not_compared,
+    print_lines,
+    print_near,
+    print_table,
+    verdict,
+)
 from limbeck.data.audit import Audit, audit
-from limbeck.data.config import PARTS, DataConfig
-from limbeck.data.duplicates import Pair
+from limbeck.data.config import DataConfig
 from limbeck.data.survey import HUGE_SHARE, MEDIUM_SIDE, QUANTILES, SMALL_SIDE, TINY_SIDE, ClassCount
 from limbeck.errors import LimbeckError
 from limbeck.files import write_json
-from limbeck.report.formats import counted, percent
+from limbeck.report.formats import percent
 from limbeck.report.sheet import draw_sheet
 
 MAX_CLASSES = 40
 """Of more classes, the most frequent and the rarest are shown, half of each."""
-MAX_GROUPS = 10
-SHEET, NUMBERS = "sheet.png", "check.json"
 
 
 def check_data(config: DataConfig, out: Console, *, to: Path | None = None, seed: int = 0) -> Audit:
@@ -45,19 +50,20 @@ def check_data(config: DataConfig, out: Console, *, to: Path | None = None, seed
         _print_counts(out, found, config)
         _print_sizes(out, found)
     if found.near:
-        _print_near(out, found, config)
-    _print_lines(out, "", _not_compared(found))
+        print_near(out, found.near, config)
+    images = {part: len(data.records) for part, data in found.data.items()}
+    print_lines(out, "", not_compared(found.compared, images))
     if to is not None:
         _write(found, config, to)
-        _print_lines(out, "", [f"numbers: {to / NUMBERS}", *([f"samples: {to / SHEET}"] if found.data else [])])
-    _print_lines(out, "[red]problem:[/] ", found.problems)
-    _print_lines(out, "[yellow]warning:[/] ", found.warnings)
-    _print_lines(out, "", [_verdict(found)])
+        print_lines(out, "", [f"numbers: {to / NUMBERS}", *([f"samples: {to / SHEET}"] if found.data else [])])
+    print_lines(out, "[red]problem:[/] ", found.problems)
+    print_lines(out, "[yellow]warning:[/] ", found.warnings)
+    print_lines(out, "", [verdict(images, found.problems, found.warnings)])
     return found
 
 
 def _print_classes(out: Console, found: Audit) -> None:
-    table = _table("class")
+    table = new_table("class")
     for part in found.surveys:
         for name in (f"{part}\nboxes", "\nshare", "\nimages"):
             table.add_column(name, justify="right")
@@ -72,7 +78,7 @@ def _print_classes(out: Console, found: Audit) -> None:
     notes = [_imbalance([row[0] for row in frequent_first])]
     if len(shown) < len(rows):
         notes.append(f"{len(rows) - len(shown)} classes between the most frequent and the rarest are left out here")
-    _print_table(out, table, notes)
+    print_table(out, table, notes)
 
 
 def _class_cells(count: ClassCount, total: int) -> tuple[str, str, str]:
@@ -103,17 +109,17 @@ def _print_counts(out: Console, found: Audit, config: DataConfig) -> None:
         f"  covering more than {percent(HUGE_SHARE)} of the image": [len(survey.huge) for survey in surveys],
         "  on top of another of the same class": [len(survey.twins) for survey in surveys],
     }
-    table = _table("")
+    table = new_table("")
     for part in found.surveys:
         table.add_column(part, justify="right")
     for name, counts in rows.items():
         table.add_row(name, *map(str, counts))
     width, height = config.size
-    _print_table(out, table, [f"pixels of the canvas, {width} x {height} ({config.resize})"])
+    print_table(out, table, [f"pixels of the canvas, {width} x {height} ({config.resize})"])
 
 
 def _print_sizes(out: Console, found: Audit) -> None:
-    table = _table("size of the boxes")
+    table = new_table("size of the boxes")
     for share in QUANTILES:
         table.add_column({0.0: "least", 0.5: "median", 1.0: "most"}.get(share, percent(share)), justify="right")
     for part, survey in found.surveys.items():
@@ -123,42 +129,11 @@ def _print_sizes(out: Console, found: Audit) -> None:
         table.add_row(f"{part}: width / height", *(_short(aspect, 2) for aspect in sizes.aspect))
         if sizes.canvas_aspect != sizes.aspect:
             table.add_row("  the same on the canvas", *(_short(aspect, 2) for aspect in sizes.canvas_aspect))
-    _print_table(out, table, ["a side is the square root of the area, in pixels"])
+    print_table(out, table, ["a side is the square root of the area, in pixels"])
 
 
 def _short(value: float, digits: int) -> str:
     return f"{value:.{digits if value < 9.995 else digits - 1}f}"
-
-
-def _print_near(out: Console, found: Audit, config: DataConfig) -> None:
-    table = _table("validation image")
-    table.add_column("training image", overflow="fold")
-    table.add_column("likeness", justify="right")
-    table.add_column("")
-    for group in found.near[:MAX_GROUPS]:
-        table.add_row(*_pair_cells(group, config))
-    left_out = len(found.near) - MAX_GROUPS
-    notes = ["they show the same picture; of a group that hangs together, the most alike pair"]
-    _print_table(out, table, [*notes, *([f"{left_out} smaller groups are left out here"] if left_out > 0 else [])])
-
-
-def _pair_cells(group: Sequence[Pair], config: DataConfig) -> tuple[str, str, str, str]:
-    best = group[0]
-    others = len({pair.val for pair in group}) - 1
-    notes = (["mirrored"] if best.mirrored else []) + ([f"and {others} more"] if others else [])
-    val, train = _relative(best.val, config.val.images), _relative(best.train, config.train.images)
-    return escape(val), escape(train), f"{best.likeness:.3f}", ", ".join(notes)
-
-
-def _not_compared(found: Audit) -> Iterator[str]:
-    for part, data in found.data.items():
-        if found.compared[part] < len(data.records):
-            count = f"{found.compared[part]} of {len(data.records)} {PARTS[part]} images"
-            yield f"duplicates were looked for among {count}, drawn by the seed"
-
-
-def _relative(path: Path, folder: Path) -> str:
-    return str(path.relative_to(folder) if path.is_relative_to(folder) else path)
 
 
 def _write(found: Audit, config: DataConfig, to: Path) -> None:
@@ -169,31 +144,3 @@ def _write(found: Audit, config: DataConfig, to: Path) -> None:
             draw_sheet(found.data, config.size, config.resize).save(to / SHEET)
     except OSError as error:
         raise LimbeckError(f"A result cannot be written: {error}.") from error
-
-
-def _verdict(found: Audit) -> str:
-    parts = [f"{len(data.records)} {PARTS[part]}" for part, data in found.data.items()]
-    listed = [", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts
-    looked_at = f"{' and '.join(listed) or 'no'} images"
-    if found.problems:
-        count = counted(len(found.problems), "problem")
-        return f"{looked_at} are sound; {count}: a training would stop, or leave out what is broken (data.on_broken)"
-    if found.warnings:
-        return f"sound: {looked_at}, with {counted(len(found.warnings), 'warning')}"
-    return f"sound: {looked_at}"
-
-
-def _print_lines(out: Console, mark: str, lines: Iterable[str]) -> None:
-    for line in lines:
-        out.print(f"{mark}{escape(line)}", soft_wrap=True)
-
-
-def _print_table(out: Console, table: Table, notes: Iterable[str]) -> None:
-    out.print(table)
-    _print_lines(out, "", [*filter(None, notes), ""])
-
-
-def _table(first_column: str) -> Table:
-    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True)
-    table.add_column(first_column, overflow="fold")
-    return table

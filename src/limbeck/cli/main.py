@@ -19,6 +19,10 @@ from limbeck.version import VERSION
 
 if TYPE_CHECKING:
     from limbeck.config import RunConfig
+    from limbeck.deploy.runtime.class_map import Tiles
+
+MAX_OVERLAP = 0.9
+"""With more, the same pixels would be looked at a hundred times."""
 
 
 class _Commands(TyperGroup):
@@ -45,6 +49,13 @@ config_app = typer.Typer(no_args_is_help=True, help="Look at run files.")
 app.add_typer(config_app, name="config")
 app.add_typer(data_app, name="data")
 
+TileOverlap = Annotated[
+    float | None,
+    typer.Option(
+        help="Look at large images in tiles of the network's size that overlap by this share, at least (segmenters).",
+        callback=lambda value: _score(value),
+    ),
+]
 ModelFile = Annotated[Path, typer.Argument(help="A weight file (.safetensors) or a bundle folder.", show_default=False)]
 
 
@@ -117,17 +128,22 @@ def distill(run_file: RunFile, overrides: Overrides = None) -> None:
 
 @app.command()
 def demo(
+    task: Annotated[
+        Literal["detection2d", "segmentation"], typer.Option(help="What is distilled: a detector or a segmenter.")
+    ] = "detection2d",
     quick: Annotated[bool, typer.Option("--quick", help="A shorter run that only shows that all works.")] = False,
     runs_dir: Annotated[Path, typer.Option(help="Where the run folder goes.")] = Path("runs"),
 ) -> None:
-    """Distil a detector on the real photographs of freight wagons that ship with limbeck.
+    """Distil a model on real photographs that ship with limbeck: freight wagons, or road surfaces with potholes.
 
-    Example: `limbeck demo`
+    The teacher of the segmenter sees the disparity too; its student sees the photograph alone.
+
+    Example: `limbeck demo --task segmentation`
     """
     from limbeck.demo.run import demo_config
     from limbeck.pipeline import distill as run_pipeline
 
-    _show(run_pipeline(demo_config(runs_dir, quick=quick), say))
+    _show(run_pipeline(demo_config(runs_dir, task, quick=quick), say))
 
 
 @app.command()
@@ -186,12 +202,12 @@ def doctor(run_file: RunFile, overrides: Overrides = None) -> None:
 
     Example: `limbeck doctor run.yaml`
     """
-    from limbeck.tasks import Detection2DTask
+    from limbeck.tasks.load import load_task
     from limbeck.workshop import best_device, check_teacher_checkpoint, diagnose
 
     config = _load(run_file, overrides)
     check_teacher_checkpoint(config)
-    diagnose(config, Detection2DTask.load(config.data, verify_pixels=True), best_device(), say)
+    diagnose(config, load_task(config, verify_pixels=True), best_device(), say)
 
 
 @app.command("eval")
@@ -203,26 +219,19 @@ def evaluate(
         float | None,
         typer.Option(help="Score above which an image is detected; the page of a run names one.", callback=_score),
     ] = None,
+    tile_overlap: TileOverlap = None,
 ) -> None:
     """Measure a model on the validation data of a run file, and on its test data if it has any.
 
-    CDR, MDR and FDR are the shares of images that are judged rightly, missed and detected falsely. Without a threshold
-    they are shown if there are test data, at the threshold that is best on the validation data; on these alone they
-    would be flattered.
+    CDR, MDR and FDR are the shares of images that a detector judges rightly, misses and detects falsely. Without a
+    threshold they are shown if there are test data, at the threshold that is best on the validation data; on these
+    alone they would be flattered.
 
     Example: `limbeck eval runs/demo/student/best.safetensors run.yaml --threshold 0.4`
     """
-    from limbeck.cli.table import scores_table
-    from limbeck.metrics.fault_rates import operating_threshold
-    from limbeck.predictor import evaluate_file
+    from limbeck.cli.evaluate import evaluate_model
 
-    parts = evaluate_file(model, _load(run_file, overrides).data)
-    given = threshold is not None
-    if not given and "test" in parts and len(parts["val"][1].top_score):
-        threshold = operating_threshold(parts["val"][1])
-    out.print(scores_table(parts, threshold))
-    if threshold is not None and not given:
-        say(f"threshold {threshold:.4f}, chosen on the validation images: the rates on these are optimistic")
+    evaluate_model(model, _load(run_file, overrides), threshold=threshold, tiles=_tiles(tile_overlap))
 
 
 @app.command()
@@ -250,11 +259,19 @@ def rates(
 def predict(
     model: ModelFile,
     images: Annotated[list[Path], typer.Argument(help="Image files or folders of images.", show_default=False)],
-    save: Annotated[Path | None, typer.Option(help="Write the detections to this json file.")] = None,
-    draw: Annotated[Path | None, typer.Option(help="Write the images with their boxes into this folder.")] = None,
-    min_score: Annotated[float, typer.Option(help="Leave out detections below this score.", callback=_score)] = 0.3,
+    save: Annotated[Path | None, typer.Option(help="Write what was found to this json file.")] = None,
+    draw: Annotated[
+        Path | None, typer.Option(help="Write the images with their boxes or classes into this folder.")
+    ] = None,
+    masks: Annotated[
+        Path | None, typer.Option(help="Write the class of every pixel as png into this folder (segmenters).")
+    ] = None,
+    min_score: Annotated[
+        float | None, typer.Option(help="Leave out detections below this score; 0.3 if not given.", callback=_score)
+    ] = None,
+    tile_overlap: TileOverlap = None,
 ) -> None:
-    """Find objects in images.
+    """Find objects in images, or the class of every pixel.
 
     A bundle is run by ONNX Runtime and needs no torch.
 
@@ -262,7 +279,8 @@ def predict(
     """
     from limbeck.cli.predict import predict_images
 
-    predict_images(model, images, save=save, draw=draw, min_score=min_score, say=say)
+    tiles = _tiles(tile_overlap)
+    predict_images(model, images, save=save, draw=draw, masks=masks, min_score=min_score, tiles=tiles, say=say)
 
 
 @app.command()
@@ -277,10 +295,10 @@ def export(
     Example: `limbeck export runs/demo/student/best.safetensors run.yaml --to bundle`
     """
     from limbeck.pipeline import export_weights
-    from limbeck.tasks import Detection2DTask
+    from limbeck.tasks.load import load_task
 
     config = _load(run_file, overrides)
-    say(f"bundle: {export_weights(weights, Detection2DTask.load(config.data), config, to, say)}")
+    say(f"bundle: {export_weights(weights, load_task(config), config, to, say)}")
 
 
 @app.command()
@@ -340,6 +358,14 @@ def config_show(
         raise LimbeckError("Give a run file, or --schema.")
     else:
         print(dump_config(_load(run_file, overrides)), end="")
+
+
+def _tiles(overlap: float | None) -> Tiles | None:
+    from limbeck.deploy.runtime.class_map import Tiles
+
+    if overlap is not None and overlap >= MAX_OVERLAP:
+        raise LimbeckError(f"--tile-overlap must be below {MAX_OVERLAP}, was given {overlap}.")
+    return None if overlap is None else Tiles(overlap)
 
 
 def _load(run_file: Path, overrides: list[str] | None) -> RunConfig:

@@ -1,4 +1,4 @@
-"""The tables of a run, of a comparison, of the rates of several runs and of a model file."""
+"""The tables of a run, of a comparison and of the rates of several runs."""
 
 from __future__ import annotations
 
@@ -9,19 +9,20 @@ from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
-from limbeck.data.config import PARTS, PartName
-from limbeck.metrics.coco import BoxMetrics
-from limbeck.metrics.fault_rates import RATES, ImageScores, rates_at
+from limbeck.metrics.fault_rates import RATES
 from limbeck.pipeline import Outcome
-from limbeck.report.comparison import HEADER, ComparisonOutcome, table_rows
-from limbeck.report.formats import UNKNOWN, metric
+from limbeck.report.comparison import ComparisonOutcome, header, table_rows
+from limbeck.report.formats import UNKNOWN, metric, title_of
 from limbeck.report.rates import RATES_HEADER, RatesRow, rates_cells
+
+SHOWN = ("AP", "AP50", "mIoU", "mF", "pixel_accuracy", "boundary_F")
+"""The metrics in the table of a run, as far as its task has them; the first of them is its main one."""
 
 
 def rows_table(outcome: ComparisonOutcome) -> Table:
     """Return the rows of a comparison below one another; what belongs to a value stands under it."""
     table = _table(f"{outcome.folder.name}: validation images, 95 % intervals in brackets")
-    for name in HEADER:
+    for name in header(outcome):
         table.add_column(name, justify="right" if name else "left", overflow="fold")
     for cells in table_rows(outcome):
         table.add_row(*(escape(cell.replace(" [", "\n[").replace(" ±", "\n±")) for cell in cells))
@@ -55,11 +56,11 @@ def _table(title: str) -> Table:
 
 
 def _add_scores(table: Table, parts: Sequence[Mapping[str, Any]], what: str = "") -> None:
-    """Add AP and the image-level rates of the models on one part; a run of before there were rates has none."""
-    for name in ("AP", "AP50"):
-        table.add_row(
-            name + what, *(_with_interval(name, part.get("metrics"), part.get("intervals")) for part in parts)
-        )
+    """Add metrics and image-level rates of the models on one part; a run of before there were rates has none."""
+    for name in SHOWN:
+        if any(name in part.get("metrics", {}) for part in parts):
+            cells = (_with_interval(name, part.get("metrics"), part.get("intervals")) for part in parts)
+            table.add_row(title_of(name) + what, *cells)
     rates = [part.get("fault_rates") or {} for part in parts]
     if any(rates):
         for name in RATES:
@@ -72,6 +73,8 @@ def _with_interval(
 ) -> str:
     if values is None or intervals is None:
         return UNKNOWN
+    if name not in intervals:
+        return metric(values[name])
     low, high = intervals[name]
     return escape(f"{metric(values[name])} [{metric(low)}, {metric(high)}]")
 
@@ -81,24 +84,12 @@ def _seconds(seconds: float | None) -> str:
 
 
 def _caption(outcome: Outcome) -> str:
-    change = outcome.student_minus_control["AP"]
-    text = f"student - control: AP {change['difference']:+.3f} [{change['low']:+.3f}, {change['high']:+.3f}]"
+    main = next(name for name in SHOWN if name in outcome.student_minus_control)
+    change = outcome.student_minus_control[main]
+    text = f"student - control: {main} {change['difference']:+.3f} [{change['low']:+.3f}, {change['high']:+.3f}]"
     if outcome.gap_closed is not None:
         text += f"; gap closed: {outcome.gap_closed:.0%}"
     return text
-
-
-def scores_table(parts: Mapping[PartName, tuple[BoxMetrics, ImageScores]], threshold: float | None) -> Table:
-    """Return what a model file reached on each part; the image-level rates where there is a threshold."""
-    table = Table("metric", *(PARTS[part] for part in parts))
-    scored = [metrics.metrics for metrics, _ in parts.values()]
-    for name in scored[0]:
-        table.add_row(name, *("undefined" if values[name] < 0 else f"{values[name]:.4f}" for values in scored))
-    if threshold is not None:
-        rates = [rates_at(images, [threshold])[0] if len(images.top_score) else None for _, images in parts.values()]
-        for n, name in enumerate(RATES):
-            table.add_row(name, *("undefined" if found is None else f"{found[n]:.4f}" for found in rates))
-    return table
 
 
 def rates_table(rows: Sequence[RatesRow]) -> Table:

@@ -12,14 +12,15 @@ from pydantic import BaseModel
 
 from limbeck.comparison.config import ComparisonConfig
 from limbeck.config import TrainConfig, taught
-from limbeck.data.config import DataConfig
+from limbeck.data.config import AnyDataConfig
 from limbeck.errors import DoctorError, LimbeckError, RunFolderError
-from limbeck.files import sha256_of, write_json, write_text
+from limbeck.files import sha256_of, write_text
 from limbeck.lookup import method_config, model_config
-from limbeck.metrics.matching import Matches, match
+from limbeck.metrics.bootstrap import ImageCounts
 from limbeck.metrics.seeds import Row, compare_rows
-from limbeck.report.collect import Evaluation, read_evaluation, read_predictions
+from limbeck.report.collect import Evaluation
 from limbeck.report.comparison import ComparisonOutcome, write_comparison
+from limbeck.report.evaluations import read_evaluation
 from limbeck.report.formats import duration
 from limbeck.roles import Role
 from limbeck.run_file import write_settings
@@ -28,8 +29,7 @@ from limbeck.training.doctor.examination import Known
 from limbeck.training.fit import LAST
 from limbeck.workshop import TEACHER, Say, Training, Workshop, diagnose, silent, teacher_training
 
-RESULTS = ("predictions.json", "evaluation.json")
-"""What a training has left in its folder when it is done."""
+EVALUATION = "evaluation.json"
 SETTINGS = "settings.yaml"
 
 
@@ -86,6 +86,11 @@ class Comparison:
                 yield Training(_name(name, seed), row.student, run.train, seed, row.methods)
 
     @property
+    def _results(self) -> tuple[str, str]:
+        """What a training has left in its folder when it is done."""
+        return self.task.answers, EVALUATION
+
+    @property
     def _has_teacher(self) -> bool:
         return self.config.uses_teacher and self.workshop.measures_teacher
 
@@ -97,10 +102,10 @@ class Comparison:
         """
         for training in self.trainings():
             folder = self.folder.path / training.name
-            if not any((folder / file).exists() for file in (LAST, *RESULTS)):
+            if not any((folder / file).exists() for file in (LAST, *self._results)):
                 continue
             kept = folder / SETTINGS
-            there = _completed(kept.read_text(encoding="utf-8")) if kept.exists() else ""
+            there = _completed(kept.read_text(encoding="utf-8"), self.config.run.data) if kept.exists() else ""
             if differs := difference(there, write_settings(self._settings(training))):
                 raise RunFolderError(
                     f"{folder} was trained with other settings; {differs}.",
@@ -177,17 +182,20 @@ class Comparison:
             return False
         if (part := self.config.run.data.test) is None:
             return True
-        test = read_evaluation(self.folder.path / name).test
+        test = self._evaluation(name).test
         return test is not None and test.data == part.model_dump(mode="json")
 
     def _is_trained(self, name: str) -> bool:
-        return all((self.folder.path / name / file).exists() for file in RESULTS)
+        return all((self.folder.path / name / file).exists() for file in self._results)
+
+    def _evaluation(self, name: str) -> Evaluation:
+        return read_evaluation(self.config.run.task, self.folder.path / name)
 
     def _time_left(self, trainings: list[Training]) -> str:
         """Say how long the students that are left will take, if those that are done took as long on average."""
         students = [training.name for training in trainings if training.name != TEACHER]
         done = [name for name in students if self._is_trained(name)]
-        seconds = [read_evaluation(self.folder.path / name).train_seconds or 0 for name in done]
+        seconds = [self._evaluation(name).train_seconds or 0 for name in done]
         return f", about {duration((len(students) - len(done)) * fmean(seconds))} left" if done else ""
 
     def _train(self, training: Training) -> None:
@@ -205,62 +213,62 @@ class Comparison:
     def conclude(self) -> ComparisonOutcome:
         """Compare all rows with the control, and write the numbers, the table and the picture."""
         read = {row: [self._read(_name(row, seed)) for seed in self.config.seeds] for row in self.rows}
-        teacher, teacher_matches = self._read(TEACHER) if self._has_teacher else (None, None)
-        matches = {row: [found for _, found in models] for row, models in read.items()}
+        teacher, teacher_counts = self._read(TEACHER) if self._has_teacher else (None, None)
+        counts = {row: [found for _, found in models] for row, models in read.items()}
         rows: list[Row] = []
         first, *_ = controls = list(dict.fromkeys(row.control for row in self.rows.values()))
         for control in controls:
             rows += compare_rows(
-                {name: matches[name] for name, row in self.rows.items() if row.control == control},
-                teacher_matches,
+                {name: counts[name] for name, row in self.rows.items() if row.control == control},
+                teacher_counts,
                 self.task.main_metric,
                 samples=self.config.run.bootstrap_samples,
                 seed=self.config.run.seed,
-                first=() if control == first else matches[first],
+                first=() if control == first else counts[first],
             )
         outcome = ComparisonOutcome(
             folder=self.folder.path,
+            metrics=self.task.shown_metrics,
             seeds=self.config.seeds,
             rows=tuple(rows),
             students={name: row.student.model_dump(mode="json") for name, row in self.rows.items()},
             models={row: [evaluation for evaluation, _ in models] for row, models in read.items()},
             teacher=teacher,
             samples=self.config.run.bootstrap_samples,
-            val_images=len(self.task.val.records),
+            val_images=len(self.task.frames["val"]),
         )
         if FIRST_PROCESS:
-            write_json(self.folder.path / "truth.json", self.task.truth.to_json())
+            self.task.write_truth(self.folder.path)
             write_comparison(outcome)
         return outcome
 
-    def _read(self, name: str) -> tuple[Evaluation, Matches]:
-        """Return what is known of a model, and which of its detections found what."""
-        folder, truth = self.folder.path / name, self.task.truth
-        return read_evaluation(folder), match(truth, read_predictions(folder, truth))
+    def _read(self, name: str) -> tuple[Evaluation, ImageCounts]:
+        """Return what is known of a model, and what the bootstrap resamples of its answers."""
+        return self._evaluation(name), self.task.read_counts(self.folder.path / name)
 
 
-def _completed(text: str) -> str:
+def _completed(text: str, data: AnyDataConfig) -> str:
     """Return the settings of a kept training with the defaults of those that limbeck did not have then.
 
     What is broken or no longer valid is returned as it is, and will differ.
     """
     try:
-        return write_settings(_with_defaults(yaml.safe_load(text)))
+        return write_settings(_with_defaults(yaml.safe_load(text), data))
     except (yaml.YAMLError, KeyError, TypeError, ValueError, LimbeckError):
         return text
 
 
-def _with_defaults(kept: dict[str, Any]) -> dict[str, Any]:
+def _with_defaults(kept: dict[str, Any], data: AnyDataConfig) -> dict[str, Any]:
     if "model" not in kept:  # a given teacher is known by its hash
         return kept
     plain = partial(BaseModel.model_dump, mode="json")
     filled = kept | {
-        "data": plain(DataConfig.model_validate(kept["data"]), exclude={"test"}),
+        "data": plain(type(data).model_validate(kept["data"]), exclude={"test"}),
         "model": plain(model_config(kept["model"])),
         "train": plain(TrainConfig.model_validate(kept["train"]), exclude={"workers"}),
         "methods": [plain(method_config(method)) for method in kept["methods"]],
     }
-    return filled | {"teacher": _with_defaults(kept["teacher"])} if "teacher" in kept else filled
+    return filled | {"teacher": _with_defaults(kept["teacher"], data)} if "teacher" in kept else filled
 
 
 def _name(row: str, seed: int) -> str:

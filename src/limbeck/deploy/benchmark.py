@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from limbeck.core.model import Model
@@ -59,9 +60,13 @@ def torch_latency(
         runs: Calls that count.
     """
     graph = export_graph(model).to(memory_format=torch.channels_last)
-    inputs = [torch.randint(0, 256, value[:1].shape, dtype=value.dtype) for value in graph.example(canvas_wh)]
+    inputs = [_noise_like(value[:1]) for value in graph.example(canvas_wh)]
     with _torch_threads(threads), torch.inference_mode():
         return latency(lambda: graph(*inputs), warmup, runs)
+
+
+def _noise_like(value: Tensor) -> Tensor:
+    return torch.rand_like(value) if value.is_floating_point() else torch.randint_like(value, 0, 256)
 
 
 def onnx_latency(path: Path, threads: int, warmup: int = 10, runs: int = 100) -> Latency:

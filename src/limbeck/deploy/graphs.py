@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from copy import deepcopy
-from typing import Any, ClassVar, TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -13,10 +13,12 @@ from torch import Tensor, nn
 from limbeck.core.dense2d import Postprocess
 from limbeck.core.model import Model, Task
 from limbeck.core.outputs import Detections2D, DetectorRaw2D
-from limbeck.core.samples import Batch, Boxes2D
+from limbeck.core.samples import Batch, Boxes2D, SemanticMask
+from limbeck.core.segmentation import Segmenter, class_map
 from limbeck.errors import ExportError
 
 ModelT = TypeVar("ModelT", bound=nn.Module)
+IMAGE_INPUT = "(B,3,H,W) uint8, RGB pixels of the canvas"
 Detector2D = Model[Boxes2D, DetectorRaw2D, Any, Detections2D]
 
 
@@ -28,8 +30,8 @@ class ExportGraph(nn.Module, ABC):
         outputs: What each output holds, by name.
     """
 
-    inputs: ClassVar[dict[str, str]]
-    outputs: ClassVar[dict[str, str]]
+    inputs: dict[str, str]
+    outputs: dict[str, str]
 
     @abstractmethod
     def example(self, canvas_wh: tuple[int, int]) -> tuple[Tensor, ...]:
@@ -50,15 +52,14 @@ class DetectionGraph2D(ExportGraph):
         ExportError: The model has no such settings.
     """
 
-    inputs: ClassVar[dict[str, str]] = {"image": "(B,3,H,W) uint8, RGB pixels of the canvas"}
-    outputs: ClassVar[dict[str, str]] = {
-        "boxes": "(B,D,4) float32, x1 y1 x2 y2 in pixels of the canvas",
-        "scores": "(B,D) float32, best first; 0 marks an unused place",
-        "labels": "(B,D) int64, index into the classes",
-    }
-
     def __init__(self, model: Detector2D) -> None:
         super().__init__()
+        self.inputs = {"image": IMAGE_INPUT}
+        self.outputs = {
+            "boxes": "(B,D,4) float32, x1 y1 x2 y2 in pixels of the canvas",
+            "scores": "(B,D) float32, best first; 0 marks an unused place",
+            "labels": "(B,D) int64, index into the classes",
+        }
         postprocess = getattr(getattr(model, "config", None), "postprocess", None)
         if not isinstance(postprocess, Postprocess):
             raise ExportError(
@@ -74,14 +75,57 @@ class DetectionGraph2D(ExportGraph):
 
     def example(self, canvas_wh: tuple[int, int]) -> tuple[Tensor, ...]:
         """Return two black images."""
-        return (torch.zeros(2, 3, canvas_wh[1], canvas_wh[0], dtype=torch.uint8),)
+        return (_black(canvas_wh),)
 
     def settings(self) -> dict[str, Any]:
         """Return the settings of the post-processing."""
         return self.postprocess.model_dump()
 
 
-_GRAPHS: dict[Task, Callable[[Model[Any, Any, Any, Any]], ExportGraph]] = {"detection2d": DetectionGraph2D}
+class SegmentationGraph(ExportGraph):
+    """A segmenter from the canvas to the class of every pixel.
+
+    Args:
+        model: A segmenter that reads RGB images, or these and one further map.
+    """
+
+    def __init__(self, model: Segmenter) -> None:
+        super().__init__()
+        self.model = model
+        self.maps = dict(model.spec.maps)
+        self.inputs = {"image": IMAGE_INPUT} | {
+            name: f"(B,{channels},H,W) float32, in the unit of the training" for name, channels in self.maps.items()
+        }
+        self.outputs = {
+            "labels": "(B,H,W) uint8, index into the classes",
+            "confidence": "(B,H,W) float32, softmax probability of that class",
+        }
+
+    def forward(self, image: Tensor, further: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Return class and confidence of every pixel, see `outputs`."""
+        inputs = {"image": image}
+        if further is not None:
+            inputs |= dict.fromkeys(self.maps, further)
+        return class_map(self.model(Batch[SemanticMask](inputs, [], [])).class_logits)
+
+    def example(self, canvas_wh: tuple[int, int]) -> tuple[Tensor, ...]:
+        """Return two black images, and two maps of zeros for each further input."""
+        maps = (torch.zeros(2, channels, canvas_wh[1], canvas_wh[0]) for channels in self.maps.values())
+        return (_black(canvas_wh), *maps)
+
+    def settings(self) -> dict[str, Any]:
+        """Return nothing: the class map is the likeliest class."""
+        return {}
+
+
+def _black(canvas_wh: tuple[int, int]) -> Tensor:
+    return torch.zeros(2, 3, canvas_wh[1], canvas_wh[0], dtype=torch.uint8)
+
+
+_GRAPHS: dict[Task, Callable[[Any], ExportGraph]] = {
+    "detection2d": DetectionGraph2D,
+    "segmentation": SegmentationGraph,
+}
 
 
 def export_graph(model: Model[Any, Any, Any, Any]) -> ExportGraph:

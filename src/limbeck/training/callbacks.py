@@ -18,7 +18,7 @@ from limbeck.core.model import Model
 from limbeck.errors import Interrupted
 from limbeck.inference import predict_all
 from limbeck.memory import peak_bytes, start_peak
-from limbeck.tasks import Detection2DTask
+from limbeck.tasks.base import AnyTask
 from limbeck.training.ema import Ema
 from limbeck.training.module import Distillation
 from limbeck.training.precision import Resolved, autocast
@@ -55,7 +55,7 @@ class Validation(Callback):
 
     def __init__(
         self,
-        task: Detection2DTask,
+        task: AnyTask,
         ema: Ema,
         model: Model[Any, Any, Any, Any],
         info: WeightsInfo,
@@ -84,8 +84,7 @@ class Validation(Callback):
     def _evaluate(self, trainer: lightning.Trainer, module: Distillation) -> None:
         self._model.load_state_dict(self._ema.weights(module.student))
         with autocast(self._precision, module.device):
-            results = predict_all(self._model, self._task, device=module.device)
-        metrics = self._task.evaluate(results).metrics
+            metrics = predict_all(self._model, self._task, device=module.device).metrics()
         _log(trainer, {f"val/{name}": value for name, value in metrics.items()})
         if metrics[self._task.main_metric] > self._best:
             self._best = metrics[self._task.main_metric]

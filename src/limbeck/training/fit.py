@@ -20,12 +20,12 @@ from lightning.pytorch.loggers import TensorBoardLogger
 
 from limbeck.config import TrainConfig
 from limbeck.core.method import Method, MethodConfig, TapPaths
-from limbeck.core.model import Model, ModelConfig, ModelSpec
+from limbeck.core.model import Model, ModelConfig, ModelSpec, inputs_of
 from limbeck.core.samples import Batch
 from limbeck.errors import CheckpointError, ConfigError, IncompatibleError
 from limbeck.lookup import build_model, find_method
 from limbeck.taps import tap_shapes, unknown_taps
-from limbeck.tasks import Detection2DTask
+from limbeck.tasks.base import AnyTask
 from limbeck.training.callbacks import Checkpoints, Memory, StepLog, Validation
 from limbeck.training.ema import Ema
 from limbeck.training.logs import JsonLines, drop_lines_from
@@ -104,7 +104,7 @@ def fit(
     model: Model[Any, Any, Any, Any],
     methods: Sequence[Method[Any, Any, Any]],
     teacher: FrozenTeacher | None,
-    task: Detection2DTask,
+    task: AnyTask,
     config: TrainConfig,
     info: WeightsInfo,
     *,
@@ -145,6 +145,7 @@ def fit(
         workers=config.workers,
         rank=trainer.global_rank,
         world_size=trainer.world_size,
+        inputs=inputs_of(model.spec, teacher.spec if teacher is not None else None),
     )
     total_steps = math.ceil(len(loader) / config.accumulate) * config.epochs
     module = Distillation(model, methods, teacher, config, seed=seed, total_steps=total_steps)

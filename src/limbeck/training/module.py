@@ -12,7 +12,7 @@ from torch import nn
 
 from limbeck.config import TrainConfig
 from limbeck.core.method import Method, Progress, Step, TapPaths, Terms
-from limbeck.core.model import Model
+from limbeck.core.model import Model, inputs_of
 from limbeck.core.samples import Batch
 from limbeck.errors import IncompatibleError, TrainingError
 from limbeck.taps import capture
@@ -47,6 +47,7 @@ class Distillation(lightning.LightningModule):
         self.student = student.to(memory_format=torch.channels_last)
         self.methods = nn.ModuleList(methods)
         self.teacher = teacher if any(method.uses_teacher for method in methods) else None
+        self.inputs = inputs_of(student.spec, self.teacher.spec if self.teacher is not None else None)
         self.taps = TapPaths.union(method.taps for method in methods)
         self.config = config
         self.seed = seed

@@ -9,9 +9,10 @@ import pytest
 from PIL import Image, ImageEnhance
 
 from limbeck.config import load_config
-from limbeck.tasks import Detection2DTask
+from limbeck.tasks.detection2d import Detection2DTask
 from limbeck.training.doctor import data
-from limbeck.training.doctor.data import label_findings, leak_findings, same_files
+from limbeck.training.doctor.boxes import box_label_findings
+from limbeck.training.doctor.data import leak_findings, same_files
 from limbeck.training.doctor.examination import examine
 
 
@@ -32,7 +33,7 @@ def statuses(findings):
 
 
 def test_sound_data(task):
-    labels, leak = list(label_findings(task)), list(leak_findings(task))
+    labels, leak = list(box_label_findings(task)), list(leak_findings(task))
     assert statuses(labels + leak) == [("ok", "data"), ("ok", "data leak")]
     assert labels[0].text == "5 training images with 5 boxes of 2 classes, 3 validation images with 2"
     assert leak[0].text == "no validation image is a training image too"
@@ -41,18 +42,18 @@ def test_sound_data(task):
 def test_the_demo_is_sound(repo, monkeypatch):
     monkeypatch.chdir(repo)
     task = Detection2DTask.load(load_config(repo / "configs/detection2d/wagons-fitnet.yaml").data)
-    assert statuses(chain(label_findings(task), leak_findings(task))) == [("ok", "data"), ("ok", "data leak")]
+    assert statuses(chain(box_label_findings(task), leak_findings(task))) == [("ok", "data"), ("ok", "data leak")]
 
 
 def test_data_left_out_is_told(task):
     spoilt = replace(task, train=replace(task.train, skipped=("9.png: truncated",)))
-    _, warning = label_findings(spoilt)
+    _, warning = box_label_findings(spoilt)
     assert warning.status == "warn"
     assert warning.text.endswith("the first: 9.png: truncated")
 
 
 def test_a_class_without_training_boxes_is_told(task, part):
-    _, warning = label_findings(part(task, strip(task.train.records, lambda label: label != 1), task.val.records))
+    _, warning = box_label_findings(part(task, strip(task.train.records, lambda label: label != 1), task.val.records))
     assert (warning.status, warning.check, warning.text) == ("warn", "classes", "no training image shows: number")
 
 
@@ -134,7 +135,7 @@ def test_a_test_part_is_counted_and_compared_with_both_others(task, tmp_path):
     shutil.copy(original, copy)
     first, second = task.train.records[0], replace(task.val.records[0], path=copy)
     tested = replace(task, test=replace(task.val, records=(first, second)))
-    labels, *_ = label_findings(tested)
+    labels, *_ = box_label_findings(tested)
     assert labels.text.endswith("3 validation images with 2, 2 test images with 2")
     val, train, both = leak_findings(tested)
     assert (val.status, val.text) == ("ok", "no validation image is a training image too")

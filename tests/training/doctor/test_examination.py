@@ -4,7 +4,7 @@ import pytest
 import toy_methods
 
 from limbeck.config import load_config
-from limbeck.tasks import Detection2DTask
+from limbeck.tasks.detection2d import Detection2DTask
 from limbeck.training.doctor import examination
 from limbeck.training.doctor.examination import FIT, examine
 from limbeck.training.doctor.findings import Finding

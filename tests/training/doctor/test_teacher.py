@@ -2,8 +2,8 @@
 
 import pytest
 
-from limbeck.training.doctor import class_order, teacher
-from limbeck.training.doctor.teacher import typical_boxes
+from limbeck.training.doctor import boxes, class_order, teacher
+from limbeck.training.doctor.boxes import typical_boxes
 
 
 @pytest.fixture
@@ -23,8 +23,10 @@ def answers(task, monkeypatch):
             for box in task.truth.boxes
             if only in (None, box.category_id)
         ]
-        monkeypatch.setattr(teacher, "predict_all", lambda *args, **kwargs: results)
-        for module in (class_order, teacher):
+        tally = task.tally()
+        tally.results += results
+        monkeypatch.setattr(teacher, "predict_all", lambda *args, **kwargs: tally)
+        for module in (class_order, boxes):
             monkeypatch.setattr(module, "MIN_FOUND", 1)
 
     return answer
@@ -96,7 +98,7 @@ def test_a_teacher_at_chance_level(given, findings):
 def test_a_teacher_no_better_than_the_typical_box(given, answers, task, monkeypatch, findings):
     answers(shift=5.0)
     assert "score of the teacher" in findings(given, "ok")
-    monkeypatch.setattr(teacher, "typical_boxes", lambda of: teacher.predict_all())
+    monkeypatch.setattr(boxes, "typical_boxes", lambda of: teacher.predict_all().results)
     text = findings(given, "warn")["score of the teacher"]
     assert "drawn into every image, reaches AP50 1.000" in text
 

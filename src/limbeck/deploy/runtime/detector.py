@@ -5,19 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
-from PIL import Image
 
-from limbeck.deploy.runtime.manifest import MODEL_NAME, read_manifest, verify_files
-from limbeck.errors import BundleError, DataError
-from limbeck.imaging import IMAGE_ERRORS, Fit, fit_image, read_image, unreadable_reason, upright_rgb
-
-ImageLike = str | Path | Image.Image | NDArray[np.uint8]
-_ERRORS_ONLY = 3
+from limbeck.deploy.runtime.manifest import MODEL_NAME, open_bundle
+from limbeck.deploy.runtime.pictures import ImageLike, open_image
+from limbeck.deploy.runtime.session import open_session
+from limbeck.imaging import Fit, fit_image
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,7 +44,7 @@ class Detector:
         threads: Processor threads that one image may use; None for all cores.
 
     Raises:
-        BundleError: The bundle is missing, incomplete, altered, or did not pass its parity check.
+        BundleError: The bundle is missing, incomplete, altered, of another task, or did not pass its parity check.
 
     Example:
         >>> detector = Detector("runs/wagons/bundle")  # doctest: +SKIP
@@ -56,12 +52,11 @@ class Detector:
         ('coupling', 'hose')
     """
 
+    task: ClassVar[Literal["detection2d"]] = "detection2d"
+
     def __init__(self, folder: Path | str, threads: int | None = None) -> None:
         self.folder = Path(folder)
-        self.manifest = read_manifest(self.folder)
-        if self.manifest.passed_parity is False:
-            raise BundleError(f"{self.folder}: the bundle failed its parity check and must not be used.")
-        verify_files(self.folder, self.manifest.sha256)
+        self.manifest = open_bundle(self.folder, self.task)
         self._session = open_session(self.folder / MODEL_NAME, threads)
 
     def detect(self, image: ImageLike) -> Detections:
@@ -93,7 +88,7 @@ class Detector:
         return outputs
 
     def _detect_batch(self, images: Sequence[ImageLike]) -> Iterator[Detections]:
-        fitted = [fit_image(_open(image), self.manifest.canvas_wh, self.manifest.resize) for image in images]
+        fitted = [fit_image(open_image(image), self.manifest.canvas_wh, self.manifest.resize) for image in images]
         canvases = np.stack([canvas.transpose(2, 0, 1) for canvas, _ in fitted])
         for boxes, scores, labels, (_, fit) in zip(*self.answer(canvases), fitted, strict=True):
             yield self._detections(boxes[scores > 0], scores[scores > 0], labels[scores > 0], fit)
@@ -102,37 +97,3 @@ class Detector:
         self, boxes: NDArray[np.float32], scores: NDArray[np.float32], labels: NDArray[np.int64], fit: Fit
     ) -> Detections:
         return Detections(fit.to_image(boxes), scores, labels, tuple(self.manifest.classes[label] for label in labels))
-
-
-def open_session(path: Path, threads: int | None) -> onnxruntime.InferenceSession:
-    """Open an ONNX file on the CPU.
-
-    Args:
-        path: The file.
-        threads: Threads of one operator; None for all cores.
-
-    Raises:
-        BundleError: ONNX Runtime cannot load it.
-    """
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads or 0
-    options.inter_op_num_threads = 1
-    options.log_severity_level = _ERRORS_ONLY
-    try:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # ONNX Runtime has a dozen exceptions without a common base
-        raise BundleError(f"{path}: ONNX Runtime cannot load the model ({error}).") from error
-
-
-def _open(image: ImageLike) -> Image.Image:
-    if isinstance(image, str | Path):
-        return read_image(Path(image))
-    if isinstance(image, Image.Image):
-        try:
-            return upright_rgb(image)
-        except IMAGE_ERRORS as error:
-            raise DataError("An image cannot be read:", [unreadable_reason(error)]) from error
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
-        given = f"{image.dtype} of shape {image.shape}"
-        raise DataError("An image cannot be used:", [f"an array must be (H,W,3) uint8 RGB, was given {given}"])
-    return Image.fromarray(image)

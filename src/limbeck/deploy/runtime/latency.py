@@ -11,10 +11,12 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from limbeck.deploy.runtime.detector import open_session
+from limbeck.deploy.runtime.session import open_session
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,7 @@ def session_latency(path: Path, threads: int, warmup: int, runs: int) -> Latency
     """Time ONNX Runtime at batch 1 on random pixels, in this process.
 
     Args:
-        path: An ONNX file whose inputs are uint8 with fixed sizes but for the batch.
+        path: An ONNX file whose inputs are uint8 or float32 with fixed sizes but for the batch.
         threads: Processor threads.
         warmup: See `latency`.
         runs: See `latency`.
@@ -67,9 +69,11 @@ def session_latency(path: Path, threads: int, warmup: int, runs: int) -> Latency
     """
     session = open_session(path, threads)
     random = np.random.default_rng(0)
-    feed = {
-        entry.name: random.integers(0, 256, (1, *entry.shape[1:]), dtype=np.uint8) for entry in session.get_inputs()
-    }
+    feed: dict[str, NDArray[Any]] = {}
+    for entry in session.get_inputs():
+        shape = (1, *entry.shape[1:])
+        bytes_in = entry.type == "tensor(uint8)"
+        feed[entry.name] = random.integers(0, 256, shape, np.uint8) if bytes_in else random.random(shape, np.float32)
     return latency(lambda: session.run(None, feed), warmup, runs)
 
 

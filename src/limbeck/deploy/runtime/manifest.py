@@ -17,6 +17,9 @@ FORMAT = 1
 MANIFEST_NAME = "bundle.json"
 MODEL_NAME = "model.onnx"
 LABELS_NAME = "labels.txt"
+RuntimeTask = Literal["detection2d", "segmentation"]
+RUNTIMES: Mapping[RuntimeTask, str] = {"detection2d": "Detector", "segmentation": "Segmenter"}
+"""The class that runs the bundles of each task."""
 _CHUNK_BYTES = 1 << 20
 
 
@@ -33,12 +36,29 @@ class Manifest:
         passed_parity: Whether the model answered as the trained one did; None if that was not checked.
     """
 
-    task: Literal["detection2d"]
+    task: RuntimeTask
     classes: tuple[str, ...]
     canvas_wh: tuple[int, int]
     resize: ResizeMode
     sha256: Mapping[str, str]
     passed_parity: bool | None
+
+
+def open_bundle(folder: Path, task: RuntimeTask) -> Manifest:
+    """Read the description of a bundle and check that it may be run.
+
+    Raises:
+        BundleError: There is no bundle, it is not whole or altered, of another task, or failed its parity check.
+    """
+    manifest = read_manifest(folder)
+    if manifest.task != task:
+        raise BundleError(
+            f"{folder}: the bundle is for {manifest.task}, not for {task}; limbeck.{RUNTIMES[manifest.task]} runs it."
+        )
+    if manifest.passed_parity is False:
+        raise BundleError(f"{folder}: the bundle failed its parity check and must not be used.")
+    verify_files(folder, manifest.sha256)
+    return manifest
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -54,6 +74,8 @@ def read_manifest(folder: Path) -> Manifest:
         )
     try:
         width, height = content["canvas"]["wh"]
+        if content["task"] not in RUNTIMES:
+            raise ValueError(f"the task {content['task']!r} is unknown")
         return Manifest(
             task=content["task"],
             classes=tuple(content["classes"]),

@@ -8,58 +8,39 @@ from pathlib import Path
 
 from limbeck.data.config import PAIRS, PARTS, PartName
 from limbeck.data.duplicates import Thumbnails, draw_images, shared_images
-from limbeck.data.records import BoxData
 from limbeck.errors import DataError
 from limbeck.files import sha256_of
-from limbeck.tasks import Detection2DTask
+from limbeck.tasks.base import AnyTask
+from limbeck.tasks.detection2d import Detection2DTask
+from limbeck.tasks.segmentation import SegmentationTask
+from limbeck.training.doctor.boxes import box_label_findings
 from limbeck.training.doctor.findings import Finding, failures
+from limbeck.training.doctor.masks import mask_label_findings
 
 MAX_COMPARED = 1000
 """So many images of each part are compared as pictures: a few seconds, where all could take minutes."""
 
 
-def data_findings(task: Detection2DTask) -> Iterator[Finding]:
+def data_findings(task: AnyTask) -> Iterator[Finding]:
     """Yield all that is said of the data; it is the same for every run on it."""
-    yield from label_findings(task)
+    if isinstance(task, SegmentationTask):
+        yield from mask_label_findings(task)
+    else:
+        assert isinstance(task, Detection2DTask)
+        yield from box_label_findings(task)
     yield from leak_findings(task)
 
 
-def label_findings(task: Detection2DTask) -> Iterator[Finding]:
-    """Yield what is labelled; without any box in either part there is nothing to train or to measure."""
-    train, val = _boxes(task.train), _boxes(task.val)
-    classes = "1 class" if len(task.classes) == 1 else f"{len(task.classes)} classes"
-    text = (
-        f"{len(task.train.records)} training images with {train} boxes of {classes}, "
-        f"{len(task.val.records)} validation images with {val}"
-    )
-    if task.test is not None:
-        text += f", {len(task.test.records)} test images with {_boxes(task.test)}"
-    yield Finding("ok" if train and val else "fail", "data", text)
-    if task.skipped:
-        yield Finding("warn", "data", f"{len(task.skipped)} broken entries are left out; the first: {task.skipped[0]}")
-    found = {int(label) for record in task.train.records for label in record.labels[~record.ignore]}
-    missing = [name for label, name in enumerate(task.classes) if label not in found]
-    if missing:
-        yield Finding("warn", "classes", f"no training image shows: {', '.join(missing)}")
-
-
-def _boxes(data: BoxData) -> int:
-    return sum(int((~record.ignore).sum()) for record in data.records)
-
-
-def leak_findings(task: Detection2DTask) -> Iterator[Finding]:
+def leak_findings(task: AnyTask) -> Iterator[Finding]:
     """Yield whether images of one part are in another one, as they are or nearly so."""
-    parts: dict[PartName, BoxData] = {"train": task.train, "val": task.val}
-    if task.test is not None:
-        parts["test"] = task.test
-    files = {part: [record.path for record in data.records] for part, data in parts.items()}
+    files = {part: [frame.path for frame in frames] for part, frames in task.frames.items()}
     try:
         pictures = {part: Thumbnails.read(draw_images(paths, MAX_COMPARED)) for part, paths in files.items()}
     except DataError as error:
         yield from failures("data", error)
         return
     for earlier, later in PAIRS:
-        if later in parts:
+        if later in files:
             yield from _leaks(earlier, later, files, pictures)
 
 

@@ -9,10 +9,11 @@ import torch
 
 from limbeck.config import RunConfig, taught
 from limbeck.core.method import Method, TapPaths
-from limbeck.core.model import Model
+from limbeck.core.model import Model, inputs_of
+from limbeck.core.samples import Batch
 from limbeck.errors import ConfigError, LimbeckError
 from limbeck.taps import tap_shapes
-from limbeck.tasks import Detection2DTask
+from limbeck.tasks.base import AnyTask
 from limbeck.training.doctor.data import data_findings
 from limbeck.training.doctor.findings import Finding, failures
 from limbeck.training.doctor.step import step_findings
@@ -30,7 +31,7 @@ FIT = "fit of teacher, student and methods"
 
 def examine(
     config: RunConfig,
-    task: Detection2DTask,
+    task: AnyTask,
     device: torch.device | str = "cpu",
     known: Known | None = None,
 ) -> Iterator[Finding]:
@@ -77,10 +78,12 @@ def _once(known: Known, part: str, findings: Iterable[Finding]) -> Iterator[Find
 
 
 def _training_findings(
-    config: RunConfig, task: Detection2DTask, student: AnyModel, teacher: AnyModel | None, device: torch.device
+    config: RunConfig, task: AnyTask, student: AnyModel, teacher: AnyModel | None, device: torch.device
 ) -> Iterator[Finding]:
     try:
-        methods = build_methods(config.methods, student, teacher, task.val_loader(1), config.data.size, config.seed)
+        methods = build_methods(
+            config.methods, student, teacher, _samples(task, student, teacher), config.data.size, config.seed
+        )
         if teacher is not None and any(method.inherits() for method in config.methods):
             yield Finding("ok", "inheritance", inherit_weights(student, teacher))
         yield from _chosen(config, task, student, teacher, methods)
@@ -98,9 +101,14 @@ def _training_findings(
         yield from failures("training step" if isinstance(error, ConfigError) else FIT, error)
 
 
+def _samples(task: AnyTask, student: AnyModel, teacher: AnyModel | None) -> Iterable[Batch[Any]]:
+    """Return validation images one by one with all that the two models read."""
+    return task.val_loader(1, inputs_of(student.spec, teacher.spec if teacher is not None else None))
+
+
 def _chosen(
     config: RunConfig,
-    task: Detection2DTask,
+    task: AnyTask,
     student: AnyModel,
     teacher: AnyModel | None,
     methods: list[Method[Any, Any, Any]],
@@ -109,7 +117,7 @@ def _chosen(
     taps = TapPaths.union(method.taps for method in methods)
     for owner, model, paths in (("student", student, taps.student), ("teacher", teacher, taps.teacher)):
         if model is not None and paths:
-            shapes = tap_shapes(model, paths, next(iter(task.val_loader(1))), owner)
+            shapes = tap_shapes(model, paths, next(iter(task.val_loader(1, model.spec.inputs))), owner)
             text = ", ".join(f"{path} gives {' x '.join(map(str, shape))}" for path, shape in shapes.items())
             yield Finding("ok", f"taps of the {owner}", text)
     for settings, method in zip(config.methods, methods, strict=True):

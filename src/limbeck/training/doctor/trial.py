@@ -14,7 +14,7 @@ from limbeck.config import TrainConfig
 from limbeck.core.method import Terms
 from limbeck.core.samples import Batch
 from limbeck.errors import IncompatibleError, LimbeckError
-from limbeck.tasks import Detection2DTask
+from limbeck.tasks.base import AnyTask
 from limbeck.training.doctor.memory import parameter_bytes, saved_bytes
 from limbeck.training.module import Distillation
 from limbeck.training.precision import autocast, resolve_precision
@@ -64,7 +64,7 @@ class Trial:
         self,
         module: Distillation,
         methods: Sequence[str],
-        task: Detection2DTask,
+        task: AnyTask,
         config: TrainConfig,
         device: torch.device,
         seed: int,
@@ -79,10 +79,10 @@ class Trial:
         self.optimizer: torch.optim.Optimizer = module.configure_optimizers()["optimizer"]
 
     def batch(self, size: int, number: int = 0) -> Batch[Any]:
-        """Return a training batch that shows an object; one of empty images says nothing about the terms."""
+        """Return a training batch that shows something; one of empty images says nothing about the terms."""
         batch = None
-        for batch in self.task.train_loader(size, seed=self.seed + number, workers=0):
-            if any(len(target.objects()) for target in batch.targets):
+        for batch in self.task.train_loader(size, seed=self.seed + number, workers=0, inputs=self.module.inputs):
+            if not all(target.is_empty for target in batch.targets):
                 break
         assert batch is not None
         return batch.to(self.device)

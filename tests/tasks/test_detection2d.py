@@ -9,7 +9,7 @@ from limbeck.core.outputs import Detections2D
 from limbeck.core.samples import Frame
 from limbeck.errors import ConfigError, DataError
 from limbeck.metrics.coco import CocoTruth
-from limbeck.tasks import Detection2DTask
+from limbeck.tasks.detection2d import Detection2DTask
 
 
 @pytest.fixture
@@ -32,8 +32,15 @@ def perfect(task):
     return detections, frames
 
 
+def tallied(task):
+    """The tally of such a model."""
+    tally = task.tally()
+    tally.add(*perfect(task))
+    return tally
+
+
 def test_perfect_answers_score_one(task):
-    assert task.evaluate(task.results(*perfect(task))).metrics["AP"] == pytest.approx(1)
+    assert tallied(task).metrics()["AP"] == pytest.approx(1)
 
 
 def test_the_truth_is_that_of_the_annotation_file_masks_included(data, task):
@@ -45,11 +52,11 @@ def test_the_truth_is_that_of_the_annotation_file_masks_included(data, task):
 
 
 def test_no_answers_score_zero(task):
-    assert task.evaluate([]).metrics["AP"] == 0
+    assert task.tally().metrics()["AP"] == 0
 
 
 def test_results_carry_the_ids_of_the_file(task):
-    rows = task.results(*perfect(task))
+    rows = tallied(task).results
     assert [row["image_id"] for row in rows] == [record.id for record in task.val.records]
     assert {row["category_id"] for row in rows} == {1}
     x1, y1, x2, y2 = task.val.records[0].boxes_xyxy[0]
@@ -116,7 +123,7 @@ def test_the_task_on_the_test_part_is_measured_there(make_run, tmp_path):
         [record.id for record in on_test.val.records] == [record.id for record in task.test.records] == list(range(5))
     )
     assert len(on_test.truth.boxes) == 4
-    assert on_test.evaluate(on_test.results(*perfect(on_test))).metrics["AP"] == pytest.approx(1)
+    assert tallied(on_test).metrics()["AP"] == pytest.approx(1)
     assert on_test.train == task.train
     assert on_test.on_test is None
     images = {batch.frames[0].path for batch in task.train_loader(1, seed=0, workers=0)}

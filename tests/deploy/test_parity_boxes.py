@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import onnx
@@ -13,7 +14,8 @@ from limbeck.core.dense2d import Postprocess
 from limbeck.core.outputs import DenseRaw2D
 from limbeck.deploy.agreement import Answer
 from limbeck.deploy.bundle import amend_bundle
-from limbeck.deploy.parity import check_parity, compare_batch, pass_parity_gate
+from limbeck.deploy.parity import pass_parity_gate
+from limbeck.deploy.parity_boxes import check_boxes, compare_batch
 from limbeck.deploy.runtime.detector import Detector
 from limbeck.deploy.runtime.manifest import load_manifest, sha256_of
 from limbeck.errors import BundleError, IncompatibleError, ParityError
@@ -55,7 +57,7 @@ def nms_threshold(bundle):
 
 
 def test_an_honest_export_passes_and_the_verdict_is_in_the_bundle(model, bundle, batches, truth, limits):
-    verdict = pass_parity_gate(model, bundle, batches, truth, limits)
+    verdict = pass_parity_gate(bundle, partial(check_boxes, model, bundle, batches, truth, limits))
     assert verdict.passed
     assert verdict.images == 4
     assert verdict.canvas.detections > 40
@@ -81,7 +83,7 @@ def test_an_honest_export_passes_and_the_verdict_is_in_the_bundle(model, bundle,
 def test_a_fault_in_the_graph_is_stopped(fault, named, model, bundle, batches, truth, limits):
     fault(bundle)
     with pytest.raises(ParityError, match=f"on equal pixels.*{named}"):
-        pass_parity_gate(model, bundle, batches, truth, limits)
+        pass_parity_gate(bundle, partial(check_boxes, model, bundle, batches, truth, limits))
     assert load_manifest(bundle)["parity"]["passed"] is False
     with pytest.raises(BundleError, match="failed its parity check"):
         Detector(bundle)
@@ -89,7 +91,7 @@ def test_a_fault_in_the_graph_is_stopped(fault, named, model, bundle, batches, t
 
 def test_a_fault_in_the_runtime_s_resizing_is_stopped_though_the_graphs_agree(model, bundle, batches, truth, limits):
     amend_bundle(bundle, canvas={**load_manifest(bundle)["canvas"], "resize": "stretch"})
-    verdict = check_parity(model, bundle, batches, truth, limits)
+    verdict = check_boxes(model, bundle, batches, truth, limits)
     assert verdict.canvas.problems(limits) == []
     assert verdict.files.problems(limits)
     assert all(problem.startswith(("from the image files", "AP differs")) for problem in verdict.problems)
@@ -97,7 +99,7 @@ def test_a_fault_in_the_runtime_s_resizing_is_stopped_though_the_graphs_agree(mo
 
 def test_each_limit_is_named_with_its_number(model, bundle, batches, truth, limits):
     strict = limits.model_copy(update={"max_box_difference": 1e-9, "max_score_difference": 1e-12})
-    problems = check_parity(model, bundle, batches, truth, strict).problems
+    problems = check_boxes(model, bundle, batches, truth, strict).problems
     assert any("pixels (limit 1e-09)" in problem for problem in problems)
     assert any("a score differs" in problem and "(limit 1e-12)" in problem for problem in problems)
 
@@ -105,8 +107,10 @@ def test_each_limit_is_named_with_its_number(model, bundle, batches, truth, limi
 def test_a_difference_of_ap_alone_is_stopped(model, bundle, batches, truth, limits, monkeypatch):
     """The two evaluations are told apart by the number of calls: PyTorch first."""
     results = iter([0.5, 0.4])
-    monkeypatch.setattr("limbeck.deploy.parity.evaluate", lambda *_: type("M", (), {"metrics": {"AP": next(results)}}))
-    assert check_parity(model, bundle, batches, truth, limits).problems == ("AP differs by 0.1 (limit 0.001)",)
+    monkeypatch.setattr(
+        "limbeck.deploy.parity_boxes.evaluate", lambda *_: type("M", (), {"metrics": {"AP": next(results)}})
+    )
+    assert check_boxes(model, bundle, batches, truth, limits).problems == ("AP differs by 0.1 (limit 0.001)",)
 
 
 def two_boxes_that_tie(postprocess):
@@ -135,15 +139,15 @@ def test_a_tie_is_no_fault_and_a_fault_is_no_tie(shift, ties, limits):
 @pytest.mark.parametrize("given", [0, 1])
 def test_some_of_the_images_are_no_proof(given, model, bundle, batches, truth, limits):
     with pytest.raises(ParityError, match=f"{2 * given} of 4 images were compared"):
-        pass_parity_gate(model, bundle, batches[:given], truth, limits)
+        pass_parity_gate(bundle, partial(check_boxes, model, bundle, batches[:given], truth, limits))
 
 
 def test_a_bundle_that_failed_can_be_checked_again(model, bundle, batches, truth, limits):
     amend_bundle(bundle, parity={"passed": False})
-    assert pass_parity_gate(model, bundle, batches, truth, limits).passed
+    assert pass_parity_gate(bundle, partial(check_boxes, model, bundle, batches, truth, limits)).passed
 
 
 def test_a_class_that_the_truth_does_not_know_is_refused(model, bundle, batches, truth, limits):
     strange = replace(truth, categories=((1, "hose"), (2, "buffer")))
     with pytest.raises(IncompatibleError, match="'coupling'"):
-        check_parity(model, bundle, batches, strange, limits)
+        check_boxes(model, bundle, batches, strange, limits)
