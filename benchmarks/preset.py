@@ -24,7 +24,7 @@ from limbeck.deploy.benchmark import count_parameters, multiply_adds, onnx_laten
 from limbeck.deploy.export import export_onnx
 from limbeck.inference import predict_all
 from limbeck.metrics.coco import CocoResult
-from limbeck.tasks import Detection2DTask
+from limbeck.tasks.detection2d import Detection2DTask
 from limbeck.weights import load_weights
 
 RUN_FILE = "configs/detection2d/bccd-nano.yaml"

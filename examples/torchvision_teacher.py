@@ -15,7 +15,7 @@ import torch
 from limbeck.config import RunConfig, load_config
 from limbeck.lookup import build_model
 from limbeck.pipeline import Outcome, distill
-from limbeck.tasks import Detection2DTask
+from limbeck.tasks.detection2d import Detection2DTask
 from limbeck.version import VERSION
 from limbeck.weights import WeightsInfo, save_weights
 
