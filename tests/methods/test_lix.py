@@ -31,16 +31,72 @@ def step(pair, make_mask_batch, make_step):
 
 def test_the_logit_term_starts_as_plain_dkd(pair, step):
     settings = {"alpha": 1.5, "beta": 0.7, "temperature": 2.0}
-    mine = method(*pair, logit_weight=3.0, **settings)(step).losses["lix_logits"]
+    mine = method(*pair, logit_weight=3.0, stride=1, **settings)(step).losses["lix_logits"]
     dkd = Dkd(Dkd.Config(weight=3.0, **settings), student=pair[0].spec, teacher=pair[1].spec)(step).losses["dkd"]
     torch.testing.assert_close(mine, dkd)
 
 
+@pytest.mark.parametrize("stride", [2, 4, 5])
+def test_the_logit_term_is_a_mean_over_every_nth_pixel(stride, pair, step):
+    batch = step.batch
+    pixels = (slice(stride // 2, None, stride),) * 2
+    outs = [
+        replace(out, class_logits=out.class_logits[..., pixels[0], pixels[1]])
+        for out in (step.student_out, step.teacher_out)
+    ]
+    targets = [replace(target, labels=target.labels[pixels]) for target in batch.targets]
+    small = replace(
+        step,
+        student_out=outs[0],
+        teacher_out=outs[1],
+        assignment=pair[0].assign(outs[0], replace(batch, targets=targets)),
+    )
+    mine = method(*pair, stride=stride)(step).losses["lix_logits"]
+    dkd = Dkd(Dkd.Config(beta=1.0), student=pair[0].spec, teacher=pair[1].spec)(small).losses["dkd"]
+    torch.testing.assert_close(mine, dkd)
+
+
+def test_pixels_that_are_all_ignored_give_0_though_others_are_not(pair, make_mask_batch, make_step):
+    batch = make_mask_batch()
+    for target in batch.targets:
+        target.labels[2::4, 2::4] = 255
+    terms = method(*pair, turns=False)(make_step(*pair, batch))
+    sum(terms.losses.values()).backward()
+    assert terms.losses["lix_logits"].item() == 0
+    assert all(torch.isfinite(p.grad).all() for p in pair[0].parameters())
+
+
+def test_levels_take_turns(pair, step):
+    every = method(*pair, turns=False)(step).losses["lix_features"]
+    distil = method(*pair)
+    single = [distil(replace(step, progress=Progress(n, 100, 0))) for n in (98, 99, 100)]
+    values = [terms.losses["lix_features"] for terms in single]
+    assert values[0] != values[1]
+    assert values[0] == values[2]
+    torch.testing.assert_close((values[0] + values[1]) / 2, every)
+    values[0].backward(retain_graph=True)
+    assert all(p.grad is not None for p in distil.recalibration.parameters())
+
+
+def test_large_maps_are_averaged_down(pair, step):
+    def halved(out):
+        return replace(out, features=[torch.nn.functional.avg_pool2d(maps, 2) for maps in out.features[-2:]])
+
+    settings = {"turns": True, "logit_weight": 0.0}  # step 100: the level of stride 4
+    small = replace(step, student_out=halved(step.student_out))
+    teacher = replace(step.teacher_out, features=[step.teacher_out.features[0], *halved(step.teacher_out).features])
+    small = replace(small, teacher_out=teacher)
+    torch.testing.assert_close(
+        method(*pair, positions=6, **settings)(step).losses["lix_features"],
+        method(*pair, **settings)(small).losses["lix_features"],
+    )
+
+
 def test_the_feature_term_against_a_loop(pair, step):
-    distil, values = method(*pair, feature_weight=2.0), []
+    distil, values = method(*pair, feature_weight=2.0, turns=False), []
     for level in range(2):
         student, teacher = step.student_out.features[level], step.teacher_out.features[level + 1]
-        weights = distil.recalibrations[level](student, teacher)[2]
+        weights = distil.recalibration(student, teacher)[2]
         for image in range(2):
             mixed = weights[image] @ student[image].flatten(1)
             values.append(cka(mixed.T @ mixed, teacher[image].flatten(1).T @ teacher[image].flatten(1)))
@@ -54,11 +110,11 @@ def test_either_part_is_switched_off_with_all_that_belongs_to_it(off, pair, step
     terms, left = distil(step), {"logit_weight": "lix_features", "feature_weight": "lix_logits"}[off]
     assert terms.losses.keys() == {left}
     assert (terms.logs == {}) == (off == "logit_weight")
-    assert all(("recalibrations" in name) == (off == "logit_weight") for name, _ in distil.named_parameters())
+    assert all(("recalibration" in name) == (off == "logit_weight") for name, _ in distil.named_parameters())
 
 
 def test_both_terms_warm_up_over_a_tenth_of_the_training(pair, step):
-    distil = method(*pair)
+    distil = method(*pair, turns=False)
     runs = [distil(replace(step, progress=Progress(n, 100, 0))).losses for n in (0, 4, 9, 60)]
     for name in ("lix_logits", "lix_features"):
         assert [run[name].item() / runs[-1][name].item() for run in runs] == pytest.approx([0.1, 0.5, 1.0, 1.0])
@@ -73,9 +129,9 @@ def test_it_logs_mean_and_range_of_the_weights_over_the_pixels_that_count(pair, 
         optimizer.step()
         assert terms.logs["lix_alpha_mean"].item() == pytest.approx(1.5, rel=1e-5)
         assert terms.logs["lix_beta_mean"].item() == pytest.approx(0.5, rel=1e-5)
-    (_, alpha, beta), logs = distil.logit_term(distil.controller, step), distil(step).logs
+    (_, alpha, beta, weights), logs = distil.logit_term(distil.controller, step), distil(step).logs
     for name, values in (("alpha", alpha), ("beta", beta)):
-        counted = values[step.assignment.valid]
+        counted = values[weights > 0]
         assert counted.min() < counted.max()
         assert logs[f"lix_{name}_min"] == counted.min()
         assert logs[f"lix_{name}_max"] == counted.max()
@@ -96,7 +152,7 @@ def test_it_logs_mean_and_range_of_the_weights_over_the_pixels_that_count(pair, 
     ids=str,
 )
 def test_every_choice_teaches_the_student_and_trains_its_own_parameters(settings, pair, step):
-    distil, (student, teacher) = method(*pair, **settings), pair
+    distil, (student, teacher) = method(*pair, turns=False, **settings), pair
     optimizer = torch.optim.SGD(distil.parameters(), lr=0.1) if list(distil.parameters()) else None
     for _ in range(2):  # nothing arrives behind the controller's last layer before that has moved
         distil.zero_grad()
@@ -111,7 +167,7 @@ def test_every_choice_teaches_the_student_and_trains_its_own_parameters(settings
 @pytest.mark.parametrize("axis", ["spatial", "gain"])
 def test_axes_for_equal_channels(axis, pair, make_segmenter, make_mask_batch, make_step):
     student, teacher = make_segmenter(), make_segmenter(seed=1)
-    terms = method(student, teacher, axis=axis)(make_step(student, teacher, make_mask_batch()))
+    terms = method(student, teacher, axis=axis, turns=False)(make_step(student, teacher, make_mask_batch()))
     terms.losses["lix_features"].backward()
     assert all(p.grad.any() for p in student.levels.parameters() if p.ndim > 1)
     with pytest.raises(
@@ -124,18 +180,19 @@ def test_a_batch_of_ignored_pixels_is_finite(pair, make_mask_batch, make_step):
     batch = make_mask_batch()
     for target in batch.targets:
         target.labels.fill_(255)
-    terms = method(*pair)(make_step(*pair, batch))
+    distil = method(*pair, turns=False)
+    terms = distil(make_step(*pair, batch))
     sum(terms.losses.values()).backward()
     assert terms.losses["lix_logits"].item() == 0
     assert all(torch.isfinite(p.grad).all() for p in pair[0].parameters())
-    assert all(torch.isfinite(p.grad).all() for p in method(*pair).parameters() if p.grad is not None)
+    assert all(torch.isfinite(p.grad).all() for p in distil.parameters())
 
 
 def test_bfloat16_gives_float32_terms(pair, make_mask_batch, make_step):
-    exact = method(*pair)(make_step(*pair, make_mask_batch())).losses
+    exact = method(*pair, turns=False)(make_step(*pair, make_mask_batch())).losses
     with torch.autocast("cpu", torch.bfloat16):
         step = make_step(*pair, make_mask_batch())
-        terms = method(*pair)(step).losses
+        terms = method(*pair, turns=False)(step).losses
     assert step.student_out.features[0].dtype == torch.bfloat16
     for name, term in terms.items():
         assert term.dtype == torch.float32
@@ -149,7 +206,7 @@ def test_it_says_which_levels_are_compared(pair):
         "stride 4: 4 channels with 5",
         "stride 8: 6 channels with 7",
         "not compared, because nothing fits: the teacher's stride 2",
-        "controller and recalibration have 372 parameters, which are dropped after the training",
+        "controller and recalibration have 371 parameters, which are dropped after the training",
     ]
 
 

@@ -60,9 +60,22 @@ class Segmenter(Model[SemanticMask, SegmentationRaw, SegmentationAssignment, Seg
 def assign_pixels(batch: Batch[SemanticMask]) -> SegmentationAssignment:
     """Stack the masks of a batch; a pixel weighs what its class weighs, an ignored one nothing."""
     labels = torch.stack([target.labels for target in batch.targets]).long()
-    weights = torch.stack([_weights(target) for target in batch.targets])
+    return _assignment(labels, torch.stack([_weights(target) for target in batch.targets]))
+
+
+def _assignment(labels: Tensor, weights: Tensor) -> SegmentationAssignment:
     total = mean_over_processes(weights.sum())
     return SegmentationAssignment(total.clamp(min=torch.finfo(total.dtype).tiny), labels, weights)
+
+
+def every_nth_pixel(maps: Tensor, stride: int) -> Tensor:
+    """Return (...,h,w) of every ``stride``-th pixel of maps (...,H,W) along both axes, the first at ``stride // 2``."""
+    return maps[..., stride // 2 :: stride, stride // 2 :: stride].contiguous()
+
+
+def assign_every_nth_pixel(assignment: SegmentationAssignment, stride: int) -> SegmentationAssignment:
+    """Return the assignment of the pixels that `every_nth_pixel` leaves, with the normaliser of these alone."""
+    return _assignment(*(every_nth_pixel(maps, stride) for maps in (assignment.labels, assignment.weights)))
 
 
 def _weights(target: SemanticMask) -> Tensor:

@@ -111,10 +111,19 @@ def map_cka_rows(student: Tensor, teacher: Tensor, kernel: Kernel = "linear", mi
     if kernel == "linear":
         return linear_cka_rows(mine.flatten(2), its.flatten(2), mixing)
     gram = rbf_gram if kernel == "rbf" else laplace_gram
-    mine, its = (_few_positions(maps).flatten(2) for maps in (mine, its))
+    mine, its = (few_positions(maps, MAX_POSITIONS).flatten(2) for maps in (mine, its))
     with without_autocast(mine):
         mixed = mine if mixing is None else mixing @ mine
     return cka(gram(mixed.mT), gram(its.mT))
+
+
+def few_positions(maps: Tensor, most: int) -> Tensor:
+    """Average maps (B,C,H,W) down by whole numbers of cells until they have at most ``most`` positions."""
+    height, width = maps.shape[2:]
+    cells = 1
+    while -(-height // cells) * -(-width // cells) > most:
+        cells += 1
+    return maps if cells == 1 else functional.adaptive_avg_pool2d(maps, (-(-height // cells), -(-width // cells)))
 
 
 def linear_cka_rows(student: Tensor, teacher: Tensor, mixing: Tensor | None = None) -> Tensor:
@@ -166,15 +175,6 @@ def _median(distances: Tensor) -> Tensor:
     values = distances.detach()
     middle = values.masked_fill(values == 0, torch.nan).flatten(-2).nanquantile(0.5, dim=-1)
     return middle.nan_to_num(nan=1.0)[..., None, None]
-
-
-def _few_positions(maps: Tensor) -> Tensor:
-    """Average maps down by whole numbers of cells until they have at most `MAX_POSITIONS` positions."""
-    height, width = maps.shape[2:]
-    cells = 1
-    while -(-height // cells) * -(-width // cells) > MAX_POSITIONS:
-        cells += 1
-    return functional.adaptive_avg_pool2d(maps, (-(-height // cells), -(-width // cells)))
 
 
 def _centred(channels: Tensor, out: Tensor | None = None) -> Tensor:

@@ -10,16 +10,16 @@ from typing import Literal
 
 import torch
 from pydantic import Field, model_validator
-from torch import Tensor, nn
+from torch import Tensor
 
 from limbeck.core.method import Method, MethodConfig, Step, Terms
 from limbeck.core.model import ModelSpec
 from limbeck.core.outputs import SegmentationAssignment, SegmentationRaw
 from limbeck.core.samples import SemanticMask
-from limbeck.core.segmentation import check_same_maps, check_same_pixels
+from limbeck.core.segmentation import assign_every_nth_pixel, check_same_maps, check_same_pixels, every_nth_pixel
 from limbeck.errors import IncompatibleError
 from limbeck.losses.dkd import dkd_rows
-from limbeck.losses.similarity import map_cka_rows
+from limbeck.losses.similarity import few_positions, map_cka_rows
 from limbeck.nn.adapters import LevelPairs
 from limbeck.nn.recalibration import Recalibration
 from limbeck.nn.weight_controller import WeightController
@@ -55,13 +55,16 @@ class Lix(Method[SemanticMask, SegmentationRaw, SegmentationAssignment]):
         beta: float = Field(1.0, ge=0)
         update: Literal["min", "max", "none"] = "min"
         granularity: Literal["pixel", "class"] = "pixel"
+        stride: int = Field(4, ge=1, le=32)
         layers: int = Field(3, ge=1, le=4)
         hidden: int | None = Field(None, ge=1)
         confidence: bool = False
         axis: Literal["channel", "spatial", "gain", "none"] = "channel"
         kernel: Literal["laplace", "rbf", "linear", "polynomial", "sigmoid"] = "laplace"
         gamma: float = Field(0.05, gt=0)
-        grid: tuple[int, int] = (8, 16)
+        grid: tuple[int, int] = (4, 8)
+        positions: int = Field(512, ge=2)
+        turns: bool = True
         cka_kernel: Literal["linear", "rbf", "laplace"] = "linear"
 
         @model_validator(mode="after")
@@ -83,46 +86,59 @@ class Lix(Method[SemanticMask, SegmentationRaw, SegmentationAssignment]):
         self.config = config
         self.controller = _controller(config, len(student.classes)) if config.logit_weight > 0 else None
         self.pairs: LevelPairs | None = None
-        self.recalibrations = nn.ModuleList()
+        self.recalibration: Recalibration | None = None
         if config.feature_weight > 0:
             self.pairs = LevelPairs("lix", student, teacher)
             _check_channels(config, self.pairs)
-            self.recalibrations.extend(
-                Recalibration(config.kernel, config.axis, config.gamma, config.grid) for _ in self.pairs.pairs
-            )
+            self.recalibration = Recalibration(config.kernel, config.axis, config.gamma, config.grid)
 
     def forward(self, step: Step[SemanticMask, SegmentationRaw, SegmentationAssignment]) -> Terms:
         """Return the terms ``lix_logits`` and ``lix_features``, and the mean and range of the weights."""
         warm_up, terms = step.progress.warm_up(self.config.warm_up), Terms()
         if self.controller is not None:
-            loss, alpha, beta = self.logit_term(self.controller, step)
+            loss, alpha, beta, weights = self.logit_term(self.controller, step)
             terms.losses["lix_logits"] = self.config.logit_weight * warm_up * loss
-            weights = step.assignment.weights
             terms.logs |= _statistics("lix_alpha", alpha, weights) | _statistics("lix_beta", beta, weights)
-        if self.pairs is not None:
-            terms.losses["lix_features"] = self.config.feature_weight * warm_up * self.feature_term(self.pairs, step)
+        if self.pairs is not None and self.recalibration is not None:
+            loss = self.feature_term(self.pairs, self.recalibration, step)
+            terms.losses["lix_features"] = self.config.feature_weight * warm_up * loss
         return terms
 
     def logit_term(
         self, controller: WeightController, step: Step[SemanticMask, SegmentationRaw, SegmentationAssignment]
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Return T^2 / |V| sum_i (alpha_i TCLD_i + beta_i NCLD_i) and the weights alpha_i and beta_i."""
-        assignment, temperature = step.assignment, self.config.temperature
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return T^2 / |V| sum_i (alpha_i TCLD_i + beta_i NCLD_i) and the weights alpha_i, beta_i and of the pixels.
+
+        The pixels are every ``stride``-th one along both axes.
+        """
+        stride, temperature = self.config.stride, self.config.temperature
         teacher = check_same_maps("lix", step.student_out, step.teacher_out)
-        logits = at_least_float32(step.student_out.class_logits).contiguous()
-        alpha, beta = controller(logits, assignment.labels, assignment.weights, temperature)
-        rows = dkd_rows(logits, teacher.class_logits, assignment.labels, alpha, beta, temperature)
-        return (assignment.weights * rows).sum() / assignment.normaliser, alpha.detach(), beta.detach()
+        assignment = assign_every_nth_pixel(step.assignment, stride)
+        mine, its = (at_least_float32(every_nth_pixel(raw.class_logits, stride)) for raw in (step.student_out, teacher))
+        alpha, beta = controller(mine, assignment.labels, assignment.weights, temperature)
+        rows = dkd_rows(mine, its, assignment.labels, alpha, beta, temperature)
+        loss = (assignment.weights * rows).sum() / assignment.normaliser
+        return loss, alpha.detach(), beta.detach(), assignment.weights
 
     def feature_term(
-        self, pairs: LevelPairs, step: Step[SemanticMask, SegmentationRaw, SegmentationAssignment]
+        self,
+        pairs: LevelPairs,
+        recalibration: Recalibration,
+        step: Step[SemanticMask, SegmentationRaw, SegmentationAssignment],
     ) -> Tensor:
-        """Return the mean over the levels of 1 - CKA(F~, F^T), with F~ the student's recalibrated map."""
-        levels = []
-        for recalibration, maps in zip(self.recalibrations, pairs.maps(step), strict=True):
-            mine, its, mixing = recalibration(*map(at_least_float32, maps))
-            levels.append(map_cka_rows(mine, its, self.config.cka_kernel, mixing).mean())
-        return 1 - torch.stack(levels).mean()
+        """Return the mean over images and levels of 1 - CKA(F~, F^T), with F~ the student's recalibrated map.
+
+        With ``turns`` there is one level in a step, the next one in the next.
+        """
+        levels = pairs.maps(step)
+        if self.config.turns:
+            levels = [levels[step.progress.step % len(levels)]]
+        rows = []
+        for maps in levels:
+            small = (few_positions(at_least_float32(side), self.config.positions) for side in maps)
+            mine, its, mixing = recalibration(*small)
+            rows.append(map_cka_rows(mine, its, self.config.cka_kernel, mixing))
+        return 1 - torch.cat(rows).mean()
 
     def describe(self) -> list[str]:
         """Say which levels are compared, and how large what is dropped after the training is."""
