@@ -5,7 +5,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Generic
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from torch.utils.data import Dataset
 
 from limbeck.core.model import PredictionT
 from limbeck.core.samples import Batch, Frame, TargetT
@@ -50,43 +54,106 @@ class Tally(ABC, Generic[PredictionT]):
         """Write the answers into the folder of the model."""
 
 
-class TaskData(ABC, Generic[TargetT, PredictionT]):
+class Record(Protocol):
+    """What all readers say of an image."""
+
+    @property
+    def id(self) -> int | str: ...  # noqa: D102
+    @property
+    def path(self) -> Path: ...  # noqa: D102
+
+
+class PartData(Protocol):
+    """What all readers return of one part: its images, its class names, a sentence for everything left out."""
+
+    @property
+    def records(self) -> Sequence[Record]: ...  # noqa: D102
+    @property
+    def classes(self) -> tuple[str, ...]: ...  # noqa: D102
+    @property
+    def skipped(self) -> tuple[str, ...]: ...  # noqa: D102
+
+
+PartT = TypeVar("PartT", bound=PartData)
+
+
+class TaskData(ABC, Generic[TargetT, PredictionT, PartT]):
     """A data set that was read and checked, and how answers are measured on it. Abstract; one class per task.
 
     Attributes:
-        main_metric: The metric by which the best epoch is chosen and the gap is measured.
         shown_metrics: The metrics of which a line of text speaks, the main one first.
         answers: The file that `Tally.write` leaves in a model's folder.
         config: Where the data is and how it is fitted and augmented.
+        train: The training part.
+        val: The validation part.
+        test: The test part; None where there is none. Nothing is trained on it or chosen by it.
     """
 
-    main_metric: ClassVar[str]
     shown_metrics: ClassVar[tuple[str, str]]
     answers: ClassVar[str]
 
     config: AnyDataConfig
+    train: PartT
+    val: PartT
+    test: PartT | None
+
+    @property
+    def main_metric(self) -> str:
+        """The metric by which the best epoch is chosen and the gap is measured."""
+        return self.shown_metrics[0]
+
+    @property
+    def parts(self) -> dict[PartName, PartT]:
+        """The parts that there are, by name."""
+        parts: dict[PartName, PartT | None] = {"train": self.train, "val": self.val, "test": self.test}
+        return {name: part for name, part in parts.items() if part is not None}
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names in the order of the labels."""
+        return self.train.classes
+
+    @property
+    def skipped(self) -> tuple[str, ...]:
+        """One sentence for everything that was left out."""
+        return tuple(sentence for part in self.parts.values() for sentence in part.skipped)
+
+    @property
+    def frames(self) -> dict[PartName, list[Frame]]:
+        """The images of every part that there is, without a fit."""
+        return {name: [Frame(record.id, record.path) for record in part.records] for name, part in self.parts.items()}
 
     @property
     @abstractmethod
-    def on_test(self) -> TaskData[TargetT, PredictionT] | None:
+    def on_test(self) -> TaskData[TargetT, PredictionT, PartT] | None:
         """The same task with the test part in the place of the validation part; None where there is none."""
 
     @property
-    @abstractmethod
-    def classes(self) -> tuple[str, ...]:
-        """Class names in the order of the labels."""
-
-    @property
-    @abstractmethod
-    def skipped(self) -> tuple[str, ...]:
-        """One sentence for everything that was left out."""
-
-    @property
-    @abstractmethod
-    def frames(self) -> dict[PartName, list[Frame]]:
-        """The images of every part that there is, without a fit."""
+    def inputs(self) -> tuple[str, ...]:
+        """The inputs that the data has; by default images alone."""
+        return IMAGE
 
     @abstractmethod
+    def train_views(self, seed: int, inputs: Collection[str]) -> Dataset[Any]:
+        """Return augmented samples of the training part with the inputs named.
+
+        Raises:
+            ConfigError: The settings name a class that the data does not have.
+        """
+
+    @abstractmethod
+    def val_views(self, inputs: Collection[str]) -> Dataset[Any]:
+        """Return plain samples of the validation part with the inputs named."""
+
+    @staticmethod
+    @abstractmethod
+    def collate(samples: list[Any]) -> Batch[TargetT]:
+        """Stack samples into a batch."""
+
+    @abstractmethod
+    def repeats(self, threshold: float) -> NDArray[np.float64]:
+        """Return how often each training image is shown per epoch where rare classes are shown more often."""
+
     def train_loader(
         self,
         batch_size: int,
@@ -103,8 +170,23 @@ class TaskData(ABC, Generic[TargetT, PredictionT]):
             ConfigError: The settings name a class that the data does not have.
             IncompatibleError: The data has no such input.
         """
+        check_inputs(inputs, self.inputs)
+        config = self.config
+        return ViewLoader(
+            self.train_views(seed, inputs),
+            batch_size,
+            self.collate,
+            seed=seed,
+            shuffle=True,
+            drop_last=True,
+            workers=workers,
+            views=config.views,
+            rank=rank,
+            world_size=world_size,
+            repeats=None if config.repeat_threshold is None else self.repeats(config.repeat_threshold),
+            canvases=config.canvases,
+        )
 
-    @abstractmethod
     def val_loader(
         self, batch_size: int = EVAL_BATCH, inputs: Collection[str] = IMAGE
     ) -> ViewLoader[Any, Batch[TargetT]]:
@@ -113,6 +195,8 @@ class TaskData(ABC, Generic[TargetT, PredictionT]):
         Raises:
             IncompatibleError: The data has no such input.
         """
+        check_inputs(inputs, self.inputs)
+        return ViewLoader(self.val_views(inputs), batch_size, self.collate)
 
     @abstractmethod
     def tally(self, *, thorough: bool = False) -> Tally[PredictionT]:
@@ -143,7 +227,7 @@ class TaskData(ABC, Generic[TargetT, PredictionT]):
         """Return the sha256 of all `annotation_paths`, by path."""
 
 
-AnyTask = TaskData[Any, Any]
+AnyTask = TaskData[Any, Any, Any]
 AnyTally = Tally[Any]
 
 

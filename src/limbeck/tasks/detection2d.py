@@ -7,7 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
 from limbeck.core.outputs import Detections2D
@@ -17,7 +19,6 @@ from limbeck.data.detection2d import DetectionViews, Sample, collate
 from limbeck.data.readers import annotation_paths, hash_annotations, read_all_parts
 from limbeck.data.records import BoxData
 from limbeck.data.sampling import class_weights, repeat_factors
-from limbeck.data.views import ViewLoader
 from limbeck.errors import DataError, RunFolderError, first_detail
 from limbeck.files import write_json
 from limbeck.metrics.bootstrap import bootstrap_interval
@@ -32,7 +33,7 @@ from limbeck.metrics.fault_rates import (
     rates_at,
 )
 from limbeck.metrics.matching import Matches, match
-from limbeck.tasks.base import EVAL_BATCH, IMAGE, Tally, TaskData, check_inputs
+from limbeck.tasks.base import Tally, TaskData
 
 PREDICTIONS = "predictions.json"
 
@@ -158,7 +159,7 @@ def read_predictions(folder: Path, truth: CocoTruth) -> list[CocoResult]:
 
 
 @dataclass(frozen=True)
-class Detection2DTask(TaskData[Boxes2D, Detections2D]):
+class Detection2DTask(TaskData[Boxes2D, Detections2D, BoxData]):
     """2D detection.
 
     Attributes:
@@ -169,7 +170,6 @@ class Detection2DTask(TaskData[Boxes2D, Detections2D]):
         test: The test part; None where there is none. Nothing is trained on it or chosen by it.
     """
 
-    main_metric = "AP"
     shown_metrics = ("AP", "AP50")
     answers = PREDICTIONS
 
@@ -198,65 +198,26 @@ class Detection2DTask(TaskData[Boxes2D, Detections2D]):
         config = self.config.model_copy(update={"val": self.config.test, "test": None})
         return replace(self, config=config, val=self.test, truth=_truth(self.test, config.val.images), test=None)
 
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """Class names in the order of the labels."""
-        return self.train.classes
-
-    @property
-    def skipped(self) -> tuple[str, ...]:
-        """One sentence for everything that was left out."""
-        return self.train.skipped + self.val.skipped + (self.test.skipped if self.test is not None else ())
-
-    @property
-    def frames(self) -> dict[PartName, list[Frame]]:
-        """The images of every part that there is."""
-        parts: dict[PartName, BoxData | None] = {"train": self.train, "val": self.val, "test": self.test}
-        return {
-            part: [Frame(record.id, record.path) for record in data.records]
-            for part, data in parts.items()
-            if data is not None
-        }
-
-    def train_loader(
-        self,
-        batch_size: int,
-        *,
-        seed: int,
-        workers: int,
-        rank: int = 0,
-        world_size: int = 1,
-        inputs: Collection[str] = IMAGE,
-    ) -> ViewLoader[Sample, Batch[Boxes2D]]:
-        """Return augmented, shuffled batches of the training part."""
-        check_inputs(inputs, IMAGE)
+    def train_views(self, seed: int, inputs: Collection[str]) -> DetectionViews:
+        """Return augmented samples of the training part."""
         config, records = self.config, self.train.records
         weights = None
         if config.class_weights is not None:
             weights = class_weights(records, self.classes, config.class_weights)
-        views = DetectionViews(records, config.size, config.resize, config.augment, seed=seed, class_weights=weights)
-        return ViewLoader(
-            views,
-            batch_size,
-            collate,
-            seed=seed,
-            shuffle=True,
-            drop_last=True,
-            workers=workers,
-            views=config.views,
-            rank=rank,
-            world_size=world_size,
-            repeats=None if config.repeat_threshold is None else repeat_factors(records, config.repeat_threshold),
-            canvases=config.canvases,
-        )
+        return DetectionViews(records, config.size, config.resize, config.augment, seed=seed, class_weights=weights)
 
-    def val_loader(
-        self, batch_size: int = EVAL_BATCH, inputs: Collection[str] = IMAGE
-    ) -> ViewLoader[Sample, Batch[Boxes2D]]:
-        """Return plain batches of the validation part, every image once."""
-        check_inputs(inputs, IMAGE)
-        views = DetectionViews(self.val.records, self.config.size, self.config.resize)
-        return ViewLoader(views, batch_size, collate)
+    def val_views(self, inputs: Collection[str]) -> DetectionViews:
+        """Return plain samples of the validation part."""
+        return DetectionViews(self.val.records, self.config.size, self.config.resize)
+
+    @staticmethod
+    def collate(samples: list[Sample]) -> Batch[Boxes2D]:
+        """Stack samples into a batch."""
+        return collate(samples)
+
+    def repeats(self, threshold: float) -> NDArray[np.float64]:
+        """Return how often each training image is shown per epoch where rare classes are shown more often."""
+        return repeat_factors(self.train.records, threshold)
 
     def tally(self, *, thorough: bool = False) -> BoxTally:
         """Return an empty tally of the validation part."""

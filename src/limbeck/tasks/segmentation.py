@@ -22,13 +22,13 @@ from limbeck.data.mask_records import MaskData
 from limbeck.data.masks import count_pixels, read_labels
 from limbeck.data.sampling import mask_repeat_factors, pixel_weights
 from limbeck.data.segmentation import MaskSample, MaskViews, collate
-from limbeck.data.views import Draw, ViewLoader
+from limbeck.data.views import Draw
 from limbeck.errors import RunFolderError
 from limbeck.files import write_bytes, write_json
 from limbeck.metrics.bootstrap import bootstrap_interval
 from limbeck.metrics.boundary import BOUNDARY_COUNTS, boundary_counts
 from limbeck.metrics.segmentation import SegmentationCounts, confusion_matrix, evaluate
-from limbeck.tasks.base import EVAL_BATCH, IMAGE, Tally, TaskData, check_inputs
+from limbeck.tasks.base import IMAGE, Tally, TaskData, check_inputs
 
 COUNTS = "counts.npz"
 PREDICTIONS, TRUTH = "predictions", "truth"
@@ -109,7 +109,7 @@ def _write_maps(folder: Path, maps: Iterable[bytes]) -> None:
 
 
 @dataclass(frozen=True)
-class SegmentationTask(TaskData[SemanticMask, Segmentation]):
+class SegmentationTask(TaskData[SemanticMask, Segmentation, MaskData]):
     """Semantic segmentation of RGB images with any number of aligned X maps.
 
     Attributes:
@@ -119,7 +119,6 @@ class SegmentationTask(TaskData[SemanticMask, Segmentation]):
         test: The test part; None where there is none. Nothing is trained on it or chosen by it.
     """
 
-    main_metric = "mIoU"
     shown_metrics = ("mIoU", "mF")
     answers = COUNTS
 
@@ -146,26 +145,6 @@ class SegmentationTask(TaskData[SemanticMask, Segmentation]):
         config = self.config.model_copy(update={"val": self.config.test, "test": None})
         return replace(self, config=config, val=self.test, test=None)
 
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """Class names in the order of the labels."""
-        return self.train.classes
-
-    @property
-    def skipped(self) -> tuple[str, ...]:
-        """One sentence for everything that was left out."""
-        return self.train.skipped + self.val.skipped + (self.test.skipped if self.test is not None else ())
-
-    @property
-    def frames(self) -> dict[PartName, list[Frame]]:
-        """The images of every part that there is."""
-        parts: dict[PartName, MaskData | None] = {"train": self.train, "val": self.val, "test": self.test}
-        return {
-            part: [Frame(record.id, record.path) for record in data.records]
-            for part, data in parts.items()
-            if data is not None
-        }
-
     @cached_property
     def places(self) -> dict[int | str, int]:
         """The place of each validation image in their order, by its id."""
@@ -188,7 +167,8 @@ class SegmentationTask(TaskData[SemanticMask, Segmentation]):
         """
         if not names:
             return {}
-        sample = self._views(self.val, names)[Draw(0, self.places[frame.id])]
+        check_inputs(names, self.inputs)
+        sample = self.val_views(names)[Draw(0, self.places[frame.id])]
         return {name: sample.inputs[name].numpy() for name in names}
 
     def _views(
@@ -199,7 +179,6 @@ class SegmentationTask(TaskData[SemanticMask, Segmentation]):
         seed: int = 0,
         class_weights: NDArray[np.float32] | None = None,
     ) -> MaskViews:
-        check_inputs(inputs, (*IMAGE, *self.config.x))
         return MaskViews(
             data,
             self.config.size,
@@ -210,48 +189,35 @@ class SegmentationTask(TaskData[SemanticMask, Segmentation]):
             class_weights=class_weights,
         )
 
-    def train_loader(
-        self,
-        batch_size: int,
-        *,
-        seed: int,
-        workers: int,
-        rank: int = 0,
-        world_size: int = 1,
-        inputs: Collection[str] = IMAGE,
-    ) -> ViewLoader[MaskSample, Batch[SemanticMask]]:
-        """Return augmented, shuffled batches of the training part."""
-        config = self.config
-        weights = repeats = None
-        if config.class_weights is not None:
-            weights = pixel_weights(self._train_pixels, self.classes, config.class_weights)
-        if config.repeat_threshold is not None:
-            repeats = mask_repeat_factors(self._train_pixels, config.repeat_threshold)
-        return ViewLoader(
-            self._views(self.train, inputs, config.augment, seed, weights),
-            batch_size,
-            collate,
-            seed=seed,
-            shuffle=True,
-            drop_last=True,
-            workers=workers,
-            views=config.views,
-            rank=rank,
-            world_size=world_size,
-            repeats=repeats,
-            canvases=config.canvases,
-        )
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The image and the X maps."""
+        return (*IMAGE, *self.config.x)
+
+    def train_views(self, seed: int, inputs: Collection[str]) -> MaskViews:
+        """Return augmented samples of the training part with the inputs named."""
+        weights = None
+        if self.config.class_weights is not None:
+            weights = pixel_weights(self._train_pixels, self.classes, self.config.class_weights)
+        return self._views(self.train, inputs, self.config.augment, seed, weights)
+
+    def val_views(self, inputs: Collection[str]) -> MaskViews:
+        """Return plain samples of the validation part with the inputs named."""
+        return self._views(self.val, inputs)
+
+    @staticmethod
+    def collate(samples: list[MaskSample]) -> Batch[SemanticMask]:
+        """Stack samples into a batch."""
+        return collate(samples)
+
+    def repeats(self, threshold: float) -> NDArray[np.float64]:
+        """Return how often each training image is shown per epoch where rare classes are shown more often."""
+        return mask_repeat_factors(self._train_pixels, threshold)
 
     @cached_property
     def _train_pixels(self) -> NDArray[np.int64]:
         """Pixels of each class and ignored ones of every training image, (I,K+1); all masks are read for it."""
         return count_pixels(self.train.records, self.train.code, len(self.classes))
-
-    def val_loader(
-        self, batch_size: int = EVAL_BATCH, inputs: Collection[str] = IMAGE
-    ) -> ViewLoader[MaskSample, Batch[SemanticMask]]:
-        """Return plain batches of the validation part, every image once."""
-        return ViewLoader(self._views(self.val, inputs), batch_size, collate)
 
     def tally(self, *, thorough: bool = False) -> MaskTally:
         """Return an empty tally of the validation part."""
