@@ -83,11 +83,11 @@ class MaskExportConfig(AnyExportConfig):
     max_miou_difference: float = Field(1e-3, gt=0)
 
 
-DATA: Mapping[Task, type[AnyDataConfig]] = {"detection2d": DataConfig, "segmentation": MaskDataConfig}
-EXPORT: Mapping[Task, type[AnyExportConfig]] = {"detection2d": ExportConfig, "segmentation": MaskExportConfig}
-"""The settings of the data and of the export of each task."""
-OF_THE_TASK = ("data", "export")
-"""Sections of a run file whose keys depend on the task."""
+OF_THE_TASK: Mapping[str, Mapping[Task, type[BaseModel]]] = {
+    "data": {"detection2d": DataConfig, "segmentation": MaskDataConfig},
+    "export": {"detection2d": ExportConfig, "segmentation": MaskExportConfig},
+}
+"""Sections of a run file whose keys depend on the task, and what they are for each."""
 
 
 def _named(key: str) -> BeforeValidator:
@@ -132,15 +132,16 @@ class RunConfig(BaseModel):
         task = _task_of(settings) if isinstance(settings, Mapping) else None
         if task is None:
             return settings
-        read = {"export": EXPORT[task](), **settings}
-        for name, kinds in (("data", DATA), ("export", EXPORT)):
+        read = {"export": {}, **settings}
+        for name, kinds in OF_THE_TASK.items():
             if isinstance(read.get(name), Mapping):
                 read[name] = kinds[task].model_validate(read[name])
         return read
 
     @model_validator(mode="after")
     def _sections_fit_the_task(self) -> RunConfig:
-        for name, given, kind in (("data", self.data, DATA[self.task]), ("export", self.export, EXPORT[self.task])):
+        for name, kinds in OF_THE_TASK.items():
+            given, kind = getattr(self, name), kinds[self.task]
             if not isinstance(given, kind):
                 raise ValueError(f"'{name}' is a {type(given).__name__}; the task {self.task} needs a {kind.__name__}")
         return self
@@ -286,7 +287,7 @@ def _sections(settings: Mapping[str, Any]) -> list[tuple[Key, Any]]:
 def _task_of(settings: Mapping[str, Any]) -> Task | None:
     """Return the task that settings name, the default one where they name none; None where there is no such task."""
     given = settings.get("task", DEFAULT_TASK)
-    return next((task for task in DATA if task == given), None)
+    return next((task for task in OF_THE_TASK["data"] if task == given), None)
 
 
 def _resolve_section(section: str | int, value: Any, task: Task | None) -> Any:
@@ -305,7 +306,7 @@ def _resolve_section(section: str | int, value: Any, task: Task | None) -> Any:
 
 def _section_config(section: str | int, value: Any, task: Task | None) -> type[BaseModel]:
     if section in OF_THE_TASK and task is not None:
-        return DATA[task] if section == "data" else EXPORT[task]
+        return OF_THE_TASK[str(section)][task]
     return find_method(value["name"]).Config if section == "methods" else find_model(value["model"]).Config
 
 
@@ -370,8 +371,7 @@ def dump_config(config: RunConfig) -> str:
 def json_schema() -> dict[str, Any]:
     """Return the JSON schema of run files, with the settings of every built-in model and method."""
     schema = RunConfig.model_json_schema()
-    sections: dict[str, Mapping[Task, type[BaseModel]]] = {"AnyDataConfig": DATA, "AnyExportConfig": EXPORT}
-    for base, classes in sections.items():
+    for base, classes in (("AnyDataConfig", OF_THE_TASK["data"]), ("AnyExportConfig", OF_THE_TASK["export"])):
         for task, of_task in classes.items():
             settings = of_task.model_json_schema()
             schema["$defs"] |= settings.pop("$defs", {}) | {f"{base}:{task}": settings}
