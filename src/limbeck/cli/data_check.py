@@ -9,21 +9,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
-from limbeck.cli.check_lines import (
-    NUMBERS,
-    SHEET,
-    new_table,
-    not_compared,
-    print_lines,
-    print_near,
-    print_table,
-    verdict,
-)
+from limbeck.cli.check_lines import conclude, new_table, print_table
 from limbeck.data.audit import Audit, audit
 from limbeck.data.config import DataConfig
 from limbeck.data.survey import HUGE_SHARE, MEDIUM_SIDE, QUANTILES, SMALL_SIDE, TINY_SIDE, ClassCount
-from limbeck.errors import LimbeckError
-from limbeck.files import write_json
 from limbeck.report.formats import percent
 from limbeck.report.sheet import draw_sheet
 
@@ -49,16 +38,15 @@ def check_data(config: DataConfig, out: Console, *, to: Path | None = None, seed
         _print_classes(out, found)
         _print_counts(out, found, config)
         _print_sizes(out, found)
-    if found.near:
-        print_near(out, found.near, config)
-    images = {part: len(data.records) for part, data in found.data.items()}
-    print_lines(out, "", not_compared(found.compared, images))
-    if to is not None:
-        _write(found, config, to)
-        print_lines(out, "", [f"numbers: {to / NUMBERS}", *([f"samples: {to / SHEET}"] if found.data else [])])
-    print_lines(out, "[red]problem:[/] ", found.problems)
-    print_lines(out, "[yellow]warning:[/] ", found.warnings)
-    print_lines(out, "", [verdict(images, found.problems, found.warnings)])
+    conclude(
+        out,
+        config,
+        found,
+        near=found.near,
+        compared=found.compared,
+        to=to,
+        draw=lambda: draw_sheet(found.data, config.size, config.resize),
+    )
     return found
 
 
@@ -134,13 +122,3 @@ def _print_sizes(out: Console, found: Audit) -> None:
 
 def _short(value: float, digits: int) -> str:
     return f"{value:.{digits if value < 9.995 else digits - 1}f}"
-
-
-def _write(found: Audit, config: DataConfig, to: Path) -> None:
-    try:
-        to.mkdir(parents=True, exist_ok=True)
-        write_json(to / NUMBERS, found.to_json())
-        if found.data:
-            draw_sheet(found.data, config.size, config.resize).save(to / SHEET)
-    except OSError as error:
-        raise LimbeckError(f"A result cannot be written: {error}.") from error

@@ -9,21 +9,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
-from limbeck.cli.check_lines import (
-    NUMBERS,
-    SHEET,
-    new_table,
-    not_compared,
-    print_lines,
-    print_near,
-    print_table,
-    verdict,
-)
+from limbeck.cli.check_lines import conclude, new_table, print_table
 from limbeck.data.mask_audit import MaskAudit, audit_masks
 from limbeck.data.mask_config import MaskDataConfig
 from limbeck.data.mask_survey import ClassPixels
-from limbeck.errors import LimbeckError
-from limbeck.files import write_json
 from limbeck.report.formats import percent
 from limbeck.report.mask_sheet import draw_mask_sheet
 
@@ -47,16 +36,15 @@ def check_masks(config: MaskDataConfig, out: Console, *, to: Path | None = None,
         _print_classes(out, found)
     if any(found.x_surveys.values()):
         _print_x(out, found)
-    if found.images.near:
-        print_near(out, found.images.near, config)
-    images = {part: len(data.records) for part, data in found.data.items()}
-    print_lines(out, "", not_compared(found.images.compared, images))
-    if to is not None:
-        _write(found, to)
-        print_lines(out, "", [f"numbers: {to / NUMBERS}", *([f"samples: {to / SHEET}"] if found.data else [])])
-    print_lines(out, "[red]problem:[/] ", found.problems)
-    print_lines(out, "[yellow]warning:[/] ", found.warnings)
-    print_lines(out, "", [verdict(images, found.problems, found.warnings)])
+    conclude(
+        out,
+        config,
+        found,
+        near=found.images.near,
+        compared=found.images.compared,
+        to=to,
+        draw=lambda: draw_mask_sheet(found.data),
+    )
     return found
 
 
@@ -85,9 +73,7 @@ def _print_x(out: Console, found: MaskAudit) -> None:
         table.add_column(name, justify="right")
     for part, surveys in found.x_surveys.items():
         for survey in surveys:
-            numbers = (
-                "-" if math.isnan(value) else f"{value:.4g}" for value in (survey.least, survey.median, survey.most)
-            )
+            numbers = map(_number, (survey.least, survey.median, survey.most))
             cells = (str(survey.maps), survey.unit or "-", percent(survey.measured), *numbers)
             table.add_row(escape(f"{part}: {survey.name}"), *cells)
     print_table(out, table, ["of a sample of the maps, drawn by the seed"])
@@ -95,13 +81,3 @@ def _print_x(out: Console, found: MaskAudit) -> None:
 
 def _number(value: float) -> str:
     return "-" if math.isnan(value) else f"{value:.4g}"
-
-
-def _write(found: MaskAudit, to: Path) -> None:
-    try:
-        to.mkdir(parents=True, exist_ok=True)
-        write_json(to / NUMBERS, found.to_json())
-        if found.data:
-            draw_mask_sheet(found.data).save(to / SHEET)
-    except OSError as error:
-        raise LimbeckError(f"A result cannot be written: {error}.") from error

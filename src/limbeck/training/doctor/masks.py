@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-from limbeck.data.config import PartName
 from limbeck.data.mask_records import MaskData
-from limbeck.data.masks import count_pixels
+from limbeck.data.mask_survey import MaskSurvey, survey_masks
 from limbeck.data.x_check import survey_x, x_concerns
 from limbeck.metrics.boundary import BOUNDARY_COUNTS
 from limbeck.metrics.segmentation import SegmentationCounts, evaluate
@@ -27,46 +26,38 @@ RARE_SHARE = 0.001
 
 def mask_label_findings(task: SegmentationTask) -> Iterator[Finding]:
     """Yield what is labelled; without a pixel that counts in either part there is nothing to train or to measure."""
-    train, val = (_shares(data, len(task.classes)) for data in (task.train, task.val))
+    train, val = _survey(task.train), _survey(task.val)
     counted = "1 class" if len(task.classes) == 1 else f"{len(task.classes)} classes"
     text = f"{len(task.train.records)} training and {len(task.val.records)} validation images of {counted}"
     if task.test is not None:
         text += f", {len(task.test.records)} test images"
-    shares = ", ".join(f"{name} {share:.2%}" for name, share in zip(task.classes, train, strict=True))
-    if not train.any() or not val.any():
+    if not train.pixels or not val.pixels:
         yield Finding("fail", "data", f"{text}; in a part no pixel counts")
         return
+    shares = ", ".join(f"{found.name} {found.pixels / train.pixels:.2%}" for found in train.classes)
     yield Finding("ok", "data", f"{text}; training pixels: {shares}")
     if task.skipped:
         yield Finding("warn", "data", f"{len(task.skipped)} broken entries are left out; the first: {task.skipped[0]}")
     yield from _class_findings(task, train, val)
-    parts: dict[PartName, MaskData] = {"train": task.train, "val": task.val}
-    if task.test is not None:
-        parts["test"] = task.test
-    for concern in x_concerns({part: survey_x(data, max_maps=MAX_X_MAPS) for part, data in parts.items()}):
+    for concern in x_concerns({part: survey_x(data, max_maps=MAX_X_MAPS) for part, data in task.parts.items()}):
         yield Finding("warn", "X maps", concern)
 
 
-def _shares(data: MaskData, num_classes: int) -> NDArray[np.float64]:
-    """Return the share of the pixels that count of each class, (K,), of all masks or of `MAX_MASKS` of them."""
+def _survey(data: MaskData) -> MaskSurvey:
+    """Count the pixels of all masks of a part, or of `MAX_MASKS` of them."""
     some = np.linspace(0, len(data.records) - 1, min(MAX_MASKS, len(data.records))).round().astype(int)
-    pixels = count_pixels([data.records[n] for n in some], data.code, num_classes).sum(axis=0)[:num_classes]
-    return np.asarray(pixels / max(pixels.sum(), 1), dtype=np.float64)
+    return survey_masks(replace(data, records=tuple(data.records[n] for n in some)))
 
 
-def _class_findings(task: SegmentationTask, train: NDArray[np.float64], val: NDArray[np.float64]) -> Iterator[Finding]:
+def _class_findings(task: SegmentationTask, train: MaskSurvey, val: MaskSurvey) -> Iterator[Finding]:
     looked_at = "" if max(len(task.train.records), len(task.val.records)) <= MAX_MASKS else " looked at"
-    for part, shares in (("training", train), ("validation", val)):
-        if missing := _names(task.classes, shares == 0):
-            yield Finding("warn", "classes", f"no {part} mask{looked_at} shows: {', '.join(missing)}")
-    rare = _names(task.classes, (train > 0) & (train < RARE_SHARE))
+    for part, survey in (("training", train), ("validation", val)):
+        if survey.missing:
+            yield Finding("warn", "classes", f"no {part} mask{looked_at} shows: {', '.join(survey.missing)}")
+    rare = [found.name for found in train.classes if 0 < found.pixels < RARE_SHARE * train.pixels]
     if rare and task.config.class_weights is None and task.config.repeat_threshold is None:
         text = f"rare in the training masks, below {RARE_SHARE:.1%} of the pixels: {', '.join(rare)}"
         yield Finding("warn", "classes", f"{text}; consider data.class_weights: auto")
-
-
-def _names(classes: Sequence[str], chosen: NDArray[np.bool_]) -> list[str]:
-    return [name for name, is_chosen in zip(classes, chosen, strict=True) if is_chosen]
 
 
 def mask_score_findings(task: SegmentationTask, tally: MaskTally) -> Iterator[Finding]:

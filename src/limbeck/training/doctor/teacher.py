@@ -63,7 +63,7 @@ def _only_features(config: RunConfig) -> bool:
 
 def score_findings(teacher: Model[Any, Any, Any, Any], task: AnyTask, device: torch.device | str) -> Iterator[Finding]:
     """Yield whether a trained teacher's labels are what they are called, and whether it is better than chance."""
-    tally = predict_all(teacher, task, device=device, thorough=True)
+    tally = predict_all(teacher, task, device=device)
     if isinstance(task, SegmentationTask):
         assert isinstance(tally, MaskTally)
         yield from mask_score_findings(task, tally)
