@@ -20,7 +20,16 @@ from torch.nn.functional import interpolate
 from limbeck.data.config import AugmentConfig, PictureAugment
 from limbeck.data.records import BoxRecord, ImageRecord
 from limbeck.errors import DataError
-from limbeck.imaging import IMAGE_ERRORS, PAD_VALUE, Fit, ResizeMode, unreadable_reason, upright_rgb
+from limbeck.imaging import (
+    IMAGE_ERRORS,
+    PAD_VALUE,
+    Fit,
+    ResizeMode,
+    fit_image,
+    read_image,
+    unreadable_reason,
+    upright_rgb,
+)
 
 MIN_VISIBLE = 0.25
 """A cropped object is kept if its centre stays on the canvas or at least this share of its area does."""
@@ -213,6 +222,18 @@ def _upright(image: Image.Image) -> Image.Image:
 
 def _is_turned(image: Image.Image) -> bool:
     return bool(image.getexif().get(ExifTags.Base.Orientation, 1) != 1)
+
+
+def plain_pixels(record: ImageRecord, canvas_wh: tuple[int, int], resize: ResizeMode) -> tuple[Tensor, Fit]:
+    """Return an image on its canvas as evaluation sees it, (3,H,W) uint8, and how it lies there.
+
+    Raises:
+        DataError: The image cannot be read, or is not the one that was checked.
+    """
+    pixels, fit = fit_image(read_image(record.path), canvas_wh, resize)
+    if fit.image_wh != record.size_wh:
+        raise image_changed(record, fit.image_wh)
+    return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1))), fit
 
 
 def image_changed(record: ImageRecord, found_wh: tuple[int, int]) -> DataError:

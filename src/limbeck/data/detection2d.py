@@ -13,12 +13,12 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from limbeck.core.samples import Batch, Boxes2D, Frame
-from limbeck.data.augment import View, draw_view, image_changed
+from limbeck.data.augment import View, draw_view, plain_pixels
 from limbeck.data.config import AugmentConfig
 from limbeck.data.mosaic import draw_mosaic
 from limbeck.data.records import BoxRecord
 from limbeck.data.views import Draw
-from limbeck.imaging import Fit, ResizeMode, fit_image, read_image
+from limbeck.imaging import Fit, ResizeMode
 
 
 @dataclass(slots=True)
@@ -83,11 +83,8 @@ class DetectionViews(Dataset[Sample]):
         return Sample(view.pixels, boxes, Frame(record.id, record.path, Fit.of(record.size_wh, canvas_wh, self.resize)))
 
     def _plain(self, record: BoxRecord, canvas_wh: tuple[int, int]) -> View:
-        pixels, fit = fit_image(read_image(record.path), canvas_wh, self.resize)
-        if fit.image_wh != record.size_wh:
-            raise image_changed(record, fit.image_wh)
-        image = torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
-        return View(image, fit.to_canvas(record.boxes_xyxy), record.labels, record.ignore)
+        pixels, fit = plain_pixels(record, canvas_wh, self.resize)
+        return View(pixels, fit.to_canvas(record.boxes_xyxy), record.labels, record.ignore)
 
     def _drawn(self, draw: Draw, canvas_wh: tuple[int, int], augment: AugmentConfig) -> View:
         generator = np.random.default_rng([self.seed, draw.view, draw.index, draw.repeat])

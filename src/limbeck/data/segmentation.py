@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from limbeck.core.samples import Batch, Frame, SemanticMask
-from limbeck.data.augment import Placement, draw_colour, draw_placement, image_changed, read_reduced, render
+from limbeck.data.augment import Placement, draw_colour, draw_placement, plain_pixels, read_reduced, render
 from limbeck.data.mask_augment import plain_placement, render_mask, render_x, zoom_of
 from limbeck.data.mask_config import MaskAugment
 from limbeck.data.mask_records import MaskData, MaskRecord
@@ -20,7 +20,7 @@ from limbeck.data.masks import read_mask
 from limbeck.data.shadow import cast_shadow, draw_shadow
 from limbeck.data.views import Draw
 from limbeck.data.x_maps import read_x
-from limbeck.imaging import Fit, ResizeMode, fit_image, read_image
+from limbeck.imaging import Fit, ResizeMode
 
 
 @dataclass(slots=True)
@@ -88,10 +88,7 @@ class MaskViews(Dataset[MaskSample]):
         )
 
     def _plain(self, record: MaskRecord, fit: Fit) -> tuple[Tensor, Placement]:
-        pixels, found = fit_image(read_image(record.path), fit.canvas_wh, self.resize)
-        if found.image_wh != record.size_wh:
-            raise image_changed(record, found.image_wh)
-        return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1))), plain_placement(fit)
+        return plain_pixels(record, fit.canvas_wh, self.resize)[0], plain_placement(fit)
 
     def _drawn(self, draw: Draw, fit: Fit, augment: MaskAugment) -> tuple[Tensor, Placement]:
         generator = np.random.default_rng([self.seed, draw.view, draw.index, draw.repeat])
