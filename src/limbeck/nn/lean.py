@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from limbeck.nn.stages import maps_of_stages
+
 WIDTHS = {"lean_nano": (16, 32, 64, 128, 192), "lean_pico": (8, 16, 32, 64, 128)}
 """Channels of the stages by the name of the network."""
 STRIDES = (2, 4, 8, 16, 32)
@@ -44,11 +46,7 @@ class LeanNet(nn.Module):
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """Return the maps, (B,C,H/stride,W/stride) each."""
-        maps: dict[int, Tensor] = {}
-        for stride, stage in zip(STRIDES, self.stages, strict=False):
-            images = stage(images)
-            maps[stride] = images
-        return [maps[stride] for stride in self.strides]
+        return maps_of_stages(self.stages, STRIDES, self.strides, images)
 
 
 class _Residual(nn.Module):

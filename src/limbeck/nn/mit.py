@@ -8,6 +8,8 @@ from timm.layers.drop import DropPath
 from torch import Tensor, nn
 from torch.nn import functional
 
+from limbeck.nn.stages import maps_of_stages
+
 
 class Size(NamedTuple):
     """Widths of the stages and blocks in each of them."""
@@ -73,11 +75,7 @@ class MiT(nn.Module):
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """Return the maps, (B,C,H/stride,W/stride) each, normalised."""
-        maps: dict[int, Tensor] = {}
-        for stride, stage in zip(STRIDES, self.stages, strict=False):
-            images = stage(images)
-            maps[stride] = images
-        return [maps[stride] for stride in self.strides]
+        return maps_of_stages(self.stages, STRIDES, self.strides, images)
 
 
 class MitStage(nn.Module):

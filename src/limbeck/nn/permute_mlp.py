@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from torch import Tensor, nn
-from torch.nn import functional
+
+from limbeck.ops.resize import resize
 
 REDUCTION = 4
 
@@ -35,11 +36,7 @@ class WeightedPermuteMlp(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return (B,C,H,W) of (B,C,H,W)."""
-        size_hw = x.shape[2:]
-        if size_hw != self.size_hw:
-            x = _resized(x, self.size_hw)
-        mixed = self._mix(x)
-        return mixed if size_hw == self.size_hw else _resized(mixed, (size_hw[0], size_hw[1]))
+        return resize(self._mix(resize(x, self.size_hw)), (x.shape[2], x.shape[3]))
 
     def _mix(self, x: Tensor) -> Tensor:
         grouped = x.unflatten(1, (self.groups, -1))  # B, groups, segment, H, W
@@ -52,7 +49,3 @@ class WeightedPermuteMlp(nn.Module):
         branches = zip(weights[..., None, None].unbind(dim=2), (width, height, channel), strict=True)
         mixed: Tensor = self.project(sum(weight * branch for weight, branch in branches).movedim(1, -1)).movedim(-1, 1)
         return mixed
-
-
-def _resized(x: Tensor, size_hw: tuple[int, int]) -> Tensor:
-    return functional.interpolate(x, size=size_hw, mode="bilinear", align_corners=False)
