@@ -1,8 +1,6 @@
 """The demo, shortened: one run as a user starts it, and a look at what it leaves behind."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -10,22 +8,12 @@ import pytest
 from limbeck.demo.run import demo_config
 from limbeck.predictor import evaluate_file
 
-PATIENCE_S = 600
-
 
 @pytest.fixture(scope="module")
-def demo(tmp_path_factory):
+def demo(quick_demo):
     """Output and run folder of ``limbeck demo --quick``."""
-    runs_dir = tmp_path_factory.mktemp("demo")
-    done = subprocess.run(
-        [sys.executable, "-m", "limbeck.cli.main", "demo", "--quick", "--runs-dir", str(runs_dir)],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=PATIENCE_S,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout, runs_dir / "demo-quick"
+    out, runs_dir = quick_demo()
+    return out, runs_dir / "demo-quick"
 
 
 def test_it_ends_with_a_table_and_the_path_of_the_report(demo):

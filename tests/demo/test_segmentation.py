@@ -1,8 +1,6 @@
 """The demo of segmentation, shortened: one run as a user starts it, and a look at what it leaves behind."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -10,23 +8,12 @@ import pytest
 from limbeck.demo.run import demo_config
 from limbeck.predictor import evaluate_file
 
-PATIENCE_S = 600
-
 
 @pytest.fixture(scope="module")
-def demo(tmp_path_factory):
+def demo(quick_demo):
     """Output and run folder of ``limbeck demo --task segmentation --quick``."""
-    runs_dir = tmp_path_factory.mktemp("demo")
-    arguments = ["demo", "--task", "segmentation", "--quick", "--runs-dir", str(runs_dir)]
-    done = subprocess.run(
-        [sys.executable, "-m", "limbeck.cli.main", *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=PATIENCE_S,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout, runs_dir / "demo-segmentation-quick"
+    out, runs_dir = quick_demo("--task", "segmentation")
+    return out, runs_dir / "demo-segmentation-quick"
 
 
 def test_it_ends_with_a_table_and_the_path_of_the_report(demo):
