@@ -195,7 +195,7 @@ class MaskDataConfig(AnyDataConfig):
     def _parts_and_classes_fit(self) -> MaskDataConfig:
         problems = [problem for part, split in self.parts.items() for problem in self._part_problems(part, split)]
         if problems := [*problems, *self._class_problems()]:
-            raise ValueError("; ".join(problems))
+            raise ValueError("; ".join(dict.fromkeys(problems)))  # a missing camera is missing in every part
         return self
 
     def _part_problems(self, part: PartName, split: MaskPartConfig) -> Iterator[str]:
