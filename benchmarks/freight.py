@@ -23,8 +23,9 @@ from torch.nn import functional
 
 from limbeck.config import TrainConfig
 from limbeck.core.model import Model
-from limbeck.deploy.benchmark import count_parameters, multiply_adds, onnx_latency, torch_latency
+from limbeck.deploy.benchmark import count_parameters, multiply_adds, torch_latency
 from limbeck.deploy.export import export_onnx
+from limbeck.deploy.runtime.latency import measure_onnx
 from limbeck.lookup import method_config, model_config
 from limbeck.ops.axial_shift import COLUMNS, ROWS, axial_shift
 from limbeck.training.fit import build_methods, seeded_model
@@ -95,7 +96,8 @@ def backbone_rows() -> Iterator[dict[str, Any]]:
         model = seeded_model(model_config(settings), CLASSES, 0).eval()
         threads = torch.get_num_threads()
         with tempfile.TemporaryDirectory() as folder:
-            onnx_ms = onnx_latency(export_onnx(model, CANVAS_WH, Path(folder) / "model.onnx"), threads, runs=30)
+            onnx_file = export_onnx(model, CANVAS_WH, Path(folder) / "model.onnx")
+            onnx_ms = measure_onnx(onnx_file, threads, runs=30).latency
         yield {
             "part": "backbone",
             "backbone": backbone,

@@ -8,20 +8,18 @@ data, the training and the validation. The data is `../shared/data/bccd`, see `c
 
 from __future__ import annotations
 
-import os
-import resource
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
-from timing import save
+from timing import processor_seconds, save
 
 from limbeck.config import load_config
-from limbeck.deploy.benchmark import count_parameters, multiply_adds, onnx_latency
+from limbeck.deploy.benchmark import count_parameters, multiply_adds
 from limbeck.deploy.export import export_onnx
+from limbeck.deploy.runtime.latency import measure_onnx
 from limbeck.inference import predict_all
 from limbeck.metrics.coco import CocoResult
 from limbeck.tasks.detection2d import Detection2DTask
@@ -29,19 +27,6 @@ from limbeck.weights import load_weights
 
 RUN_FILE = "configs/detection2d/bccd-nano.yaml"
 SIDE, THREADS = 320, 2
-
-
-def train(run_file: str, runs_dir: Path) -> float:
-    """Train and return the seconds of the processor."""
-    before = _child_seconds()
-    command = ["limbeck", "train", run_file, f"runs_dir={runs_dir}"]
-    subprocess.run(command, check=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
-    return _child_seconds() - before
-
-
-def _child_seconds() -> float:
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return usage.ru_utime + usage.ru_stime
 
 
 def by_pycocotools(annotations: Path, results: list[CocoResult]) -> dict[str, float]:
@@ -59,7 +44,7 @@ def main(preset: str = "nano") -> None:
     run_file = RUN_FILE.replace("nano", preset)
     config = load_config(Path(run_file))
     with tempfile.TemporaryDirectory() as folder:
-        seconds = train(run_file, Path(folder))
+        seconds = processor_seconds(["limbeck", "train", run_file, f"runs_dir={folder}"])
         model, info = load_weights(Path(folder) / config.name / "control" / "best.safetensors")
         results = predict_all(model, Detection2DTask.load(config.data))
         assert config.data.val.annotations is not None
@@ -74,7 +59,7 @@ def main(preset: str = "nano") -> None:
         }
         for canvas_wh in ((SIDE, SIDE), info.size):
             path = export_onnx(model, canvas_wh, Path(folder) / "model.onnx")
-            row[f"onnxruntime_ms_{canvas_wh[0]}x{canvas_wh[1]}"] = round(onnx_latency(path, THREADS).p50, 2)
+            row[f"onnxruntime_ms_{canvas_wh[0]}x{canvas_wh[1]}"] = round(measure_onnx(path, THREADS).latency.p50, 2)
         row["onnxruntime_threads"] = THREADS
     save(f"preset_{preset}", [row], f"python benchmarks/preset.py {preset}")
 

@@ -3,8 +3,10 @@
     python benchmarks/proof.py [name ...]
 
 Two comparisons run at a time, one thread each; one that was stopped goes on where it stopped, and one that is done is
-read. Numbers and pictures go to `results/proof/`. What is printed are the tables of the README, `docs/results.md` and
-`docs/results-freight.md`; a test holds these pages against the numbers.
+read. Numbers and pictures go to `results/proof/`. What is printed are the tables of the README and of the pages of
+results in `docs`; a test holds these pages against the numbers.
+
+The street scenes are made first, by the command in the head of their comparison.
 """
 
 from __future__ import annotations
@@ -24,7 +26,9 @@ from pydantic import TypeAdapter
 
 import limbeck
 from limbeck.comparison.config import CONTROL, load_comparison
+from limbeck.metrics.bootstrap import gap_closed
 from limbeck.metrics.seeds import Row
+from limbeck.report.collect import Evaluation
 from limbeck.report.comparison import ComparisonOutcome, difference, spread
 from limbeck.report.formats import metric, optional, percent, signed
 
@@ -32,21 +36,44 @@ DATA_SETS = ("bccd", "road_cracks_potholes", "weld_defects", "railway_wagons")
 FREIGHT = ("road_cracks_potholes-freight", "weld_defects-freight")
 """The freight-train systems on one student; they are taught by the teachers of the comparisons before them."""
 STUDENTS = ("asmlp-resnet18",)
-PAGES = {"docs/results.md": DATA_SETS, "docs/results-freight.md": (*FREIGHT, *STUDENTS)}
+MASKS = {
+    "stereo_pothole": ("pothole",),
+    "streets": ("pothole",),
+    "road_cracks_potholes-masks": ("crack", "pothole"),
+}
+"""The data sets of segmentation and the classes of faults in them, which an mIoU may hide."""
+LIX = ("lix-layers", "lix-kernels", "lix-sight")
+"""Settings of LIX on the street scenes; they are taught by the teacher of the comparison there."""
+PAGES = {
+    "docs/results.md": DATA_SETS,
+    "docs/results-freight.md": (*FREIGHT, *STUDENTS),
+    "docs/results-segmentation.md": (*MASKS, *LIX),
+}
+SUMMARIES = (DATA_SETS, FREIGHT, tuple(MASKS))
 RESULTS = Path(__file__).parent / "results" / "proof"
 AT_A_TIME = 2
 
 
 def comparison_file(name: str) -> str:
     """Return the comparison of a data set."""
-    return f"configs/detection2d/compare/{name}.yaml"
+    task = "segmentation" if faults(name) else "detection2d"
+    return f"configs/{task}/compare/{name}.yaml"
 
 
 def overrides(name: str) -> list[str]:
     """Return what the command of a comparison changes in its run file."""
-    if name not in FREIGHT:
-        return []
-    return [f"teacher_checkpoint=runs/{name.removesuffix('-freight')}/teacher/best.safetensors"]
+    taught_by = {run: run.removesuffix("-freight") for run in FREIGHT} | dict.fromkeys(LIX, "streets")
+    return [f"teacher_checkpoint=runs/{taught_by[name]}/teacher/best.safetensors"] if name in taught_by else []
+
+
+def faults(name: str) -> tuple[str, ...]:
+    """Return the classes of faults of a comparison of segmenters, and none for one of detectors."""
+    return MASKS["streets"] if name in LIX else MASKS.get(name, ())
+
+
+def metrics(name: str) -> tuple[str, str]:
+    """Return the main metric of a comparison and the one beside it."""
+    return ("mIoU", "mF") if faults(name) else ("AP", "AP50")
 
 
 def train(name: str) -> None:
@@ -73,46 +100,66 @@ def content_of(outcome: ComparisonOutcome) -> dict[str, Any]:
         "bootstrap_samples": outcome.samples,
         "parameters": {who: model.parameters for who, model in models.items()},
         "multiply_adds": {who: model.multiply_adds for who, model in models.items()},
-        "teacher": outcome.teacher and {key: outcome.teacher.metrics[key] for key in ("AP", "AP50")},
+        "teacher": outcome.teacher and _scores(outcome.teacher, outcome.metrics, faults(name)),
         "rows": [asdict(row) for row in outcome.rows],
     }
 
 
+def _scores(model: Evaluation, metrics: Sequence[str], classes: Sequence[str]) -> dict[str, float]:
+    by_class = {f"IoU/{name}": model.per_class[name]["IoU"] for name in classes}
+    return {name: model.metrics[name] for name in metrics} | by_class
+
+
 def section(content: Mapping[str, Any]) -> str:
-    """Return the table of a comparison in Markdown, and its command; on the data sets of each method alone, too."""
-    teacher = content["teacher"]
-    rows = [["", "AP", "AP50", "AP - control", "seed by seed", "gap closed"]]
-    if teacher is not None:
-        rows += [["teacher", metric(teacher["AP"]), metric(teacher["AP50"]), "", "", ""]]
-    rows += [[row.name, *_cells(row)] for row in _rows(content)]
+    """Return the tables of a comparison in Markdown, and its command; on the data sets of each method alone, too.
+
+    The first table is by the main metric; one by the IoU of each class of faults follows.
+    """
+    shown = [metrics(content["name"]), *((f"IoU/{name}",) for name in faults(content["name"]))]
+    tables = [_table(_by_metric(content, *columns)) for columns in shown]
     command = content["command"]
-    alone = [row.name for row in _rows(content) if row.gains and content["name"] in DATA_SETS]
+    alone = [row.name for row in _rows(content) if row.gains and content["name"] in (*DATA_SETS, *MASKS)]
     commands = [command, *(f"{command} 'methods={{{method}: [{method}]}}'" for method in alone)]
-    return "\n".join([_table(rows), "", "```", *commands, "```"])
+    return "\n\n".join([*tables, "\n".join(["```", *commands, "```"])])
 
 
 def _rows(content: Mapping[str, Any]) -> list[Row]:
     return TypeAdapter(list[Row]).validate_python(content["rows"])
 
 
-def _cells(row: Row) -> list[str]:
-    scores = [spread(row.scores[key]) for key in ("AP", "AP50")]
-    gain = (row.gains or row.over_first).get("AP")
-    if gain is None:
-        return [*scores, "", "", ""]
-    seeds = ", ".join(signed(value) for value in gain.over_seeds.values)
-    return [*scores, difference(gain), seeds, optional(row.gap_closed, percent) if row.gains else ""]
+def _by_metric(content: Mapping[str, Any], main: str, *beside: str) -> list[list[str]]:
+    """Return the cells of a table, its head first: the metrics, what is gained in the main one, how much of the gap."""
+    teacher, shown = content["teacher"], (main, *beside)
+    title = main.replace("/", " ")
+    rows = [["", title, *beside, f"{title} - control", "seed by seed", "gap closed"]]
+    if teacher is not None:
+        rows += [["teacher", *(metric(teacher[name]) for name in shown), "", "", ""]]
+    control = _rows(content)[0].scores[main].mean
+    for row in _rows(content):
+        cells, gain = [spread(row.scores[name]) for name in shown], (row.gains or row.over_first).get(main)
+        gained = ["", "", ""]
+        if gain is not None:
+            closed = gap_closed(teacher[main], control, row.scores[main].mean) if row.gains and teacher else None
+            seeds = ", ".join(signed(value) for value in gain.over_seeds.values)
+            gained = [difference(gain), seeds, optional(closed, percent) if row.gains else ""]
+        rows.append([row.name, *cells, *gained])
+    return rows
 
 
 def summary(contents: Sequence[Mapping[str, Any]]) -> str:
-    """Return a line for each data set: AP of teacher and control, and what the other rows gain."""
+    """Return a line for each data set: main metric of teacher and control, and what the other rows gain.
+
+    On the data sets of segmentation a line for the IoU of each class of faults follows.
+    """
     names = [row.name for row in _rows(contents[0])[1:]]
     rows = [["validation images", "teacher", "control", *names]]
     for content in contents:
+        classes = faults(content["name"])
         control, *others = _rows(content)
-        data = f"{content['name']}, {content['val_images']}"
-        scores = [metric(content["teacher"]["AP"]), metric(control.scores["AP"].mean)]
-        rows.append([data, *scores, *(difference(row.gains["AP"]) for row in others)])
+        for shown in (metrics(content["name"])[0], *(f"IoU/{name}" for name in classes)):
+            data = f"{content['name']}, {content['val_images']}" + (f": {shown.replace('/', ' ')}" if classes else "")
+            scores = [metric(content["teacher"][shown]), metric(control.scores[shown].mean)]
+            rows.append([data, *scores, *(difference(row.gains[shown]) for row in others)])
     return _table(rows)
 
 
@@ -137,9 +184,9 @@ def main(names: Sequence[str]) -> None:
         (RESULTS / f"{name}.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
         shutil.copy(outcome.plot, RESULTS / f"{name}.png")
         print(f"\n## {name}\n\n{section(content)}")
-    for group in (group for group in (DATA_SETS, FREIGHT) if set(group) & set(names)):
+    for group in (group for group in SUMMARIES if set(group) & set(names)):
         print(f"\n{summary(kept(group))}")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:] or [*DATA_SETS, *FREIGHT, *STUDENTS])
+    main(sys.argv[1:] or [name for page in PAGES.values() for name in page])

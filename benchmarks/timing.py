@@ -1,12 +1,14 @@
-"""Fair timing: the candidates take turns, so that a drift of the machine hits all of them alike."""
+"""Fair timing: candidates take turns, so that a drift of the machine hits all of them alike; seconds of a command."""
 
 from __future__ import annotations
 
 import json
 import os
+import resource
 import statistics
+import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +39,18 @@ def medians(
             if turn >= warmup:
                 times[name].append(time.perf_counter() - started)
     return {name: statistics.median(values) for name, values in times.items()}
+
+
+def processor_seconds(command: Sequence[str]) -> float:
+    """Run a command on one thread and return the seconds of the processor that it took, user and system.
+
+    Raises:
+        CalledProcessError: The command has failed.
+    """
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run(command, check=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def save(name: str, rows: list[dict[str, Any]], command: str) -> None:

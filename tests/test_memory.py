@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from limbeck import memory
+from limbeck import memory, resident
 from limbeck.memory import peak_bytes, start_peak
 
 CPU = torch.device("cpu")
@@ -50,7 +50,7 @@ def test_what_an_earlier_training_left_is_given_back():
 
 
 def test_a_system_that_does_not_tell_gives_nothing(monkeypatch, tmp_path):
-    monkeypatch.setattr(memory, "STATUS", tmp_path / "status")
+    monkeypatch.setattr(resident, "STATUS", tmp_path / "status")
     monkeypatch.setattr(memory, "CLEAR_REFS", tmp_path / "none" / "clear_refs")
     assert start_peak(CPU) is False
     assert peak_bytes(CPU) is None

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import torch
 
-STATUS, CLEAR_REFS = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+from limbeck.resident import peak_resident_bytes
+
+CLEAR_REFS = Path("/proc/self/clear_refs")
 _FORGET_PEAK = "5"
 
 
@@ -47,9 +49,4 @@ def peak_bytes(device: torch.device) -> int | None:
     """
     if device.type == "cuda":
         return int(torch.cuda.max_memory_allocated(device))
-    try:
-        lines = STATUS.read_text(encoding="ascii").splitlines()
-    except OSError:
-        return None
-    kibibytes = [line.split()[1] for line in lines if line.startswith("VmHWM:")]
-    return 1024 * int(kibibytes[0]) if kibibytes else None
+    return peak_resident_bytes()

@@ -16,10 +16,10 @@ from typing import Any
 import torch
 
 from limbeck.config import RunConfig
-from limbeck.deploy.benchmark import onnx_latency
 from limbeck.deploy.bundle import Licences, amend_bundle, write_bundle
 from limbeck.deploy.gate import check_parity
 from limbeck.deploy.parity import pass_parity_gate
+from limbeck.deploy.runtime.latency import measure_onnx
 from limbeck.deploy.runtime.manifest import MODEL_NAME
 from limbeck.errors import IncompatibleError, RunFolderError
 from limbeck.evaluation import compare
@@ -194,7 +194,7 @@ def export_weights(weights: Path, task: AnyTask, config: RunConfig, to: Path, sa
     verdict = pass_parity_gate(to, partial(check_parity, model, to, task, config.export))
     say(f"  parity {verdict.summary()}")
     threads = torch.get_num_threads()
-    timing = onnx_latency(to / MODEL_NAME, threads)
+    timing = measure_onnx(to / MODEL_NAME, threads).latency
     amend_bundle(to, latency_ms={**asdict(timing), "threads": threads})
     say(f"  ONNX Runtime: {timing.p50:.1f} ms per image with {counted(threads, 'thread')}")
     return to

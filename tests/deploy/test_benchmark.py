@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from limbeck.deploy import benchmark
-from limbeck.deploy.benchmark import count_parameters, multiply_adds, onnx_latency, torch_latency, weights_bytes
+from limbeck.deploy.benchmark import count_parameters, multiply_adds, torch_latency, weights_bytes
 from limbeck.deploy.graphs import export_graph
+from limbeck.deploy.runtime.latency import measure_onnx
 from limbeck.errors import ExportError
 
 CANVAS_WH = (96, 64)
@@ -57,7 +58,9 @@ def test_percentiles_are_in_order_and_the_number_of_threads_is_put_back(model):
 
 
 def test_onnx_runtime_is_timed_in_a_process_of_its_own(finished_bundle):
-    times = onnx_latency(finished_bundle / "model.onnx", threads=1, warmup=1, runs=5)
+    measured = measure_onnx(finished_bundle / "model.onnx", threads=1, warmup=1, runs=5)
+    times = measured.latency
+    assert measured.memory_bytes is None or measured.memory_bytes > (finished_bundle / "model.onnx").stat().st_size
     assert 0 < times.p50 <= times.p95 <= times.p99
     assert times.runs == 5
 
@@ -65,7 +68,7 @@ def test_onnx_runtime_is_timed_in_a_process_of_its_own(finished_bundle):
 def test_a_file_that_cannot_be_run_is_one_plain_sentence(tmp_path):
     (tmp_path / "model.onnx").write_bytes(b"no model")
     with pytest.raises(ExportError, match=r"model\.onnx: ONNX Runtime cannot be timed on it \(.+\)"):
-        onnx_latency(tmp_path / "model.onnx", threads=1, warmup=0, runs=1)
+        measure_onnx(tmp_path / "model.onnx", threads=1, warmup=0, runs=1)
 
 
 def test_the_graph_that_is_timed_gives_boxes(model):

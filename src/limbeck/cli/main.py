@@ -302,6 +302,32 @@ def export(
 
 
 @app.command()
+def bench(
+    models: Annotated[
+        list[Path], typer.Argument(help="Weight files (.safetensors) and bundle folders.", show_default=False)
+    ],
+    threads: Annotated[
+        list[int] | None, typer.Option(help="Processor threads; may be given several times. 1 if not given.", min=1)
+    ] = None,
+    runs: Annotated[int, typer.Option(help="Images that are timed.", min=1)] = 100,
+    size: Annotated[
+        tuple[int, int] | None,
+        typer.Option(help="Width and height of the input of weight files; those of the training if not given."),
+    ] = None,
+    save: Annotated[Path | None, typer.Option(help="Write the numbers to this json file.")] = None,
+) -> None:
+    """Measure what models cost on this machine: time per image, memory and size.
+
+    A bundle is run by ONNX Runtime in a process of its own and needs no torch, a weight file by PyTorch.
+
+    Example: `limbeck bench runs/demo/bundle runs/demo/teacher/best.safetensors --threads 1 --threads 2`
+    """
+    from limbeck.cli.bench import bench_models
+
+    bench_models(models, threads=threads or [1], runs=runs, size=size, save=save)
+
+
+@app.command()
 def report(run_dir: Annotated[Path, typer.Argument(help="A run folder.", show_default=False)]) -> None:
     """Write the report of a finished run again.
 

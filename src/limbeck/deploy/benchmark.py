@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,7 +13,6 @@ from torch.utils.flop_counter import FlopCounterMode
 from limbeck.core.model import Model
 from limbeck.deploy.graphs import export_graph
 from limbeck.deploy.runtime.latency import Latency, latency
-from limbeck.errors import ExportError
 
 _FLOAT32_BYTES = 4
 
@@ -67,27 +62,6 @@ def torch_latency(
 
 def _noise_like(value: Tensor) -> Tensor:
     return torch.rand_like(value) if value.is_floating_point() else torch.randint_like(value, 0, 256)
-
-
-def onnx_latency(path: Path, threads: int, warmup: int = 10, runs: int = 100) -> Latency:
-    """Time ONNX Runtime on the CPU at batch 1, from pixels to final boxes, in a process of its own.
-
-    Args:
-        path: The ONNX file.
-        threads: Processor threads.
-        warmup: Calls before the first one that counts.
-        runs: Calls that count.
-
-    Raises:
-        ExportError: The file cannot be run.
-    """
-    options = ["--threads", str(threads), "--warmup", str(warmup), "--runs", str(runs)]
-    command = [sys.executable, "-m", "limbeck.deploy.runtime.latency", str(path), *options]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        reason = done.stderr.strip().splitlines() or ["no reason given"]
-        raise ExportError(f"{path}: ONNX Runtime cannot be timed on it ({reason[-1]}).")
-    return Latency(**json.loads(done.stdout))
 
 
 @contextmanager

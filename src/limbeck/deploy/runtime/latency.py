@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -17,6 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from limbeck.deploy.runtime.session import open_session
+from limbeck.errors import ExportError
+from limbeck.resident import peak_resident_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +38,19 @@ class Latency:
     p95: float
     p99: float
     runs: int
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What an engine takes to answer.
+
+    Attributes:
+        latency: Time per image.
+        memory_bytes: Highest memory of a process that does nothing else; None where the system does not tell.
+    """
+
+    latency: Latency
+    memory_bytes: int | None
 
 
 def latency(run: Callable[[], object], warmup: int, runs: int) -> Latency:
@@ -77,6 +94,28 @@ def session_latency(path: Path, threads: int, warmup: int, runs: int) -> Latency
     return latency(lambda: session.run(None, feed), warmup, runs)
 
 
+def measure_onnx(path: Path, threads: int, warmup: int = 10, runs: int = 100) -> Measured:
+    """Measure ONNX Runtime on the CPU at batch 1, from pixels to the answer, in a process of its own.
+
+    Args:
+        path: The ONNX file.
+        threads: Processor threads.
+        warmup: Calls before the first one that counts.
+        runs: Calls that count.
+
+    Raises:
+        ExportError: The file cannot be run.
+    """
+    options = ["--threads", str(threads), "--warmup", str(warmup), "--runs", str(runs)]
+    command = [sys.executable, "-m", "limbeck.deploy.runtime.latency", str(path), *options]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        reason = done.stderr.strip().splitlines() or ["no reason given"]
+        raise ExportError(f"{path}: ONNX Runtime cannot be timed on it ({reason[-1]}).")
+    content = json.loads(done.stdout)
+    return Measured(Latency(**content["latency"]), content["memory_bytes"])
+
+
 def main() -> None:
     """Time the file named on the command line and print the result as json."""
     parser = argparse.ArgumentParser(description=main.__doc__)
@@ -85,7 +124,8 @@ def main() -> None:
     parser.add_argument("--warmup", type=int, required=True)
     parser.add_argument("--runs", type=int, required=True)
     given = parser.parse_args()
-    print(json.dumps(asdict(session_latency(given.model, given.threads, given.warmup, given.runs))))
+    times = session_latency(given.model, given.threads, given.warmup, given.runs)
+    print(json.dumps(asdict(Measured(times, peak_resident_bytes()))))
 
 
 if __name__ == "__main__":
