@@ -45,6 +45,21 @@ def test_multiply_adds_of_one_image(monkeypatch):
     assert multiply_adds(_ConvGraph(), CANVAS_WH) == cells * (8 * 3 * 9) + cells * (8 * 9)
 
 
+class _AttentionGraph(torch.nn.Module):
+    """Attention of 12 positions to one another, 8 channels wide."""
+
+    def forward(self, rows):
+        return torch.nn.functional.scaled_dot_product_attention(rows, rows, rows)
+
+    def example(self, canvas_wh):
+        return (torch.zeros(2, 1, 12, 8),)
+
+
+def test_attention_counts(monkeypatch):
+    monkeypatch.setattr(benchmark, "export_graph", lambda model: model)
+    assert multiply_adds(_AttentionGraph(), CANVAS_WH) == 2 * 12 * 12 * 8
+
+
 def test_multiply_adds_grow_with_the_canvas(model):
     assert multiply_adds(model, (192, 128)) > 3.5 * multiply_adds(model, CANVAS_WH)
 

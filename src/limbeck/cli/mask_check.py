@@ -76,7 +76,13 @@ def _print_x(out: Console, found: MaskAudit) -> None:
             numbers = map(_number, (survey.least, survey.median, survey.most))
             cells = (str(survey.maps), survey.unit or "-", percent(survey.measured), *numbers)
             table.add_row(escape(f"{part}: {survey.name}"), *cells)
-    print_table(out, table, ["of a sample of the maps, drawn by the seed"])
+    heights = [
+        f"{part}: {survey.name}: the camera is {survey.camera_height:.3g} m above the road"
+        for part, surveys in found.x_surveys.items()
+        for survey in surveys
+        if survey.camera_height is not None
+    ]
+    print_table(out, table, ["of a sample of the maps, drawn by the seed", *heights])
 
 
 def _number(value: float) -> str:

@@ -1,7 +1,8 @@
 """Are the X maps what the settings say? What they measure, and what points to a wrong unit, offset or camera.
 
 Only what can be told from the numbers is: depth in 1/256 m that is read in millimetres is 3.9 times too small, which is
-a plausible depth as well. It is told by KITTI's own sparse maps alone, which are known by their size.
+a plausible depth as well. It is told where a road is labelled, by the height of the camera above it, and by KITTI's own
+sparse maps, which are known by their size.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from limbeck.data.camera_height import camera_height
 from limbeck.data.config import PARTS, PartName
 from limbeck.data.mask_config import UNITS, XConfig
 from limbeck.data.mask_records import MaskData, MaskRecord
@@ -24,6 +26,8 @@ MAX_VALUES = 20_000
 """So many values of each are kept."""
 POSSIBLE_DEPTH, USUAL_DEPTH = (0.3, 300.0), (1.0, 150.0)
 """Metres: a median depth outside the first is suspicious, and a unit that brings it into the second may be meant."""
+POSSIBLE_HEIGHT, USUAL_HEIGHT = (0.7, 3.5), (1.0, 2.5)
+"""The same for the height of a camera above the road: those of cars and lorries, and one that is held in the hand."""
 MIN_DISPARITY = 1.0
 """Pixels: if no disparity is larger, nothing can be seen in them."""
 FEW = 0.01
@@ -49,6 +53,7 @@ class XSurvey:
         least: Smallest value; NaN if nothing was measured.
         median: Median value.
         most: Largest value.
+        camera_height: Metres from the camera to the road, where that can be told; see `limbeck.data.camera_height`.
         suspicions: A sentence for everything that may not be meant.
     """
 
@@ -59,6 +64,7 @@ class XSurvey:
     least: float
     median: float
     most: float
+    camera_height: float | None
     suspicions: tuple[str, ...]
 
 
@@ -77,7 +83,7 @@ def survey_x(data: MaskData, *, max_maps: int = MAX_MAPS, seed: int = 0) -> tupl
     if len(records) > max_maps:
         drawn = np.random.default_rng(seed).choice(len(records), max_maps, replace=False)
         records = tuple(data.records[row] for row in np.sort(drawn))
-    return tuple(_survey(records, name, config) for name, config in data.x.items())
+    return tuple(_survey(records, name, data) for name in data.x)
 
 
 def x_concerns(parts: Mapping[PartName, Sequence[XSurvey]]) -> list[str]:
@@ -111,14 +117,17 @@ class _Sample:
         return float(self.values.max())
 
 
-def _survey(records: Sequence[MaskRecord], name: str, config: XConfig) -> XSurvey:
+def _survey(records: Sequence[MaskRecord], name: str, data: MaskData) -> XSurvey:
+    config = data.x[name]
     sample = _look(records, name, config)
     unit = {"depth": "m", "disparity": "px"}.get(config.holds, "")
     if not len(sample.values):
         nothing = ("none of its pixels was measured",)
-        return XSurvey(name, len(records), unit, 0.0, math.nan, math.nan, math.nan, nothing)
+        return XSurvey(name, len(records), unit, 0.0, math.nan, math.nan, math.nan, None, nothing)
+    height = camera_height(records, name, config, data.code, data.classes)
     numbers = (sample.measured, sample.least, sample.median, sample.most)
-    return XSurvey(name, len(records), unit, *numbers, tuple(_suspicions(sample, records, name, config)))
+    suspicions = (*_suspicions(sample, records, name, config), *_height_suspicions(height, config))
+    return XSurvey(name, len(records), unit, *numbers, height, suspicions)
 
 
 def _look(records: Sequence[MaskRecord], name: str, config: XConfig) -> _Sample:
@@ -154,17 +163,25 @@ def _suspicions(sample: _Sample, records: Sequence[MaskRecord], name: str, confi
 
 
 def _depth_suspicions(sample: _Sample, records: Sequence[MaskRecord], config: XConfig) -> Iterator[str]:
-    if not POSSIBLE_DEPTH[0] <= sample.median <= POSSIBLE_DEPTH[1]:
-        others = _in_other_units(sample.median, config).items()
-        better = [
-            f"with '{unit}' it would be {_number(value)} m" for unit, value in others if _within(value, USUAL_DEPTH)
-        ]
-        median = f"the median depth is {_number(sample.median)} m with the unit {_unit_text(config)}"
-        yield f"{median}; {', '.join(better) or 'no unit makes it a usual one'}"
+    if not _within(sample.median, POSSIBLE_DEPTH):
+        yield f"the median depth is {_number(sample.median)} m {_or_rather(sample.median, config, USUAL_DEPTH)}"
     kitti = all(_within(r.size_wh[0], KITTI_WIDTHS) and _within(r.size_wh[1], KITTI_HEIGHTS) for r in records)
     if kitti and sample.measured < KITTI_SPARSE and config.level_value != UNITS["depth"]["m/256"]:
         sparse = f"the images have KITTI's size and {100 * sample.measured:.2g} % of the pixels were measured"
         yield f"{sparse}, as in KITTI's depth benchmark, whose unit is 'm/256' and not {_unit_text(config)}"
+
+
+def _height_suspicions(height: float | None, config: XConfig) -> Iterator[str]:
+    if height is not None and not _within(height, POSSIBLE_HEIGHT):
+        rather = _or_rather(height, config, USUAL_HEIGHT)
+        yield f"the camera is {_number(height)} m above what is labelled as road {rather}"
+
+
+def _or_rather(value: float, config: XConfig, usual: tuple[float, float]) -> str:
+    """Say which unit a number of metres comes from, and the others that make it a usual one."""
+    others = _in_other_units(value, config).items()
+    better = [f"with '{unit}' it would be {_number(metres)} m" for unit, metres in others if _within(metres, usual)]
+    return f"with the unit {_unit_text(config)}; {', '.join(better) or 'no unit makes it a usual one'}"
 
 
 def _disparity_suspicions(sample: _Sample, records: Sequence[MaskRecord], config: XConfig) -> Iterator[str]:
