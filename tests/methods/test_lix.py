@@ -51,15 +51,31 @@ def test_the_logit_term_is_a_mean_over_every_nth_pixel(stride, pair, step):
         teacher_out=outs[1],
         assignment=pair[0].assign(outs[0], replace(batch, targets=targets)),
     )
-    mine = method(*pair, stride=stride)(step).losses["lix_logits"]
+    mine = method(*pair, stride=stride, turns=False)(step).losses["lix_logits"]
     dkd = Dkd(Dkd.Config(beta=1.0), student=pair[0].spec, teacher=pair[1].spec)(small).losses["dkd"]
     torch.testing.assert_close(mine, dkd)
+
+
+def test_all_pixels_have_their_turn(pair, make_mask_batch, make_step):
+    step = replace(make_step(*pair, make_mask_batch()), progress=DONE)
+    step.assignment.weights.fill_(1.0)  # so that every part counts alike
+    step.assignment.labels.clamp_(max=2)
+    every = method(*pair, stride=1)(replace(step, assignment=_whole(step.assignment))).losses["lix_logits"]
+    distil = method(*pair, stride=2)
+    turns = [replace(step, progress=Progress(n, 1000, 0)) for n in range(100, 104)]
+    parts = [distil(turn).losses["lix_logits"] for turn in turns]
+    assert len({part.item() for part in parts}) == 4
+    torch.testing.assert_close(torch.stack(parts).mean(), every)
+
+
+def _whole(assignment):
+    return replace(assignment, normaliser=assignment.weights.sum())
 
 
 def test_pixels_that_are_all_ignored_give_0_though_others_are_not(pair, make_mask_batch, make_step):
     batch = make_mask_batch()
     for target in batch.targets:
-        target.labels[2::4, 2::4] = 255
+        target.labels[4::8, 4::8] = 255
     terms = method(*pair, turns=False)(make_step(*pair, batch))
     sum(terms.losses.values()).backward()
     assert terms.losses["lix_logits"].item() == 0

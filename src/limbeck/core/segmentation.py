@@ -68,14 +68,16 @@ def _assignment(labels: Tensor, weights: Tensor) -> SegmentationAssignment:
     return SegmentationAssignment(total.clamp(min=torch.finfo(total.dtype).tiny), labels, weights)
 
 
-def every_nth_pixel(maps: Tensor, stride: int) -> Tensor:
-    """Return (...,h,w) of every ``stride``-th pixel of maps (...,H,W) along both axes, the first at ``stride // 2``."""
-    return maps[..., stride // 2 :: stride, stride // 2 :: stride].contiguous()
+def every_nth_pixel(maps: Tensor, stride: int, first: tuple[int, int]) -> Tensor:
+    """Return (...,h,w) of every ``stride``-th pixel of maps (...,H,W), from row and column ``first`` on."""
+    return maps[..., first[0] :: stride, first[1] :: stride].contiguous()
 
 
-def assign_every_nth_pixel(assignment: SegmentationAssignment, stride: int) -> SegmentationAssignment:
+def assign_every_nth_pixel(
+    assignment: SegmentationAssignment, stride: int, first: tuple[int, int]
+) -> SegmentationAssignment:
     """Return the assignment of the pixels that `every_nth_pixel` leaves, with the normaliser of these alone."""
-    return _assignment(*(every_nth_pixel(maps, stride) for maps in (assignment.labels, assignment.weights)))
+    return _assignment(*(every_nth_pixel(maps, stride, first) for maps in (assignment.labels, assignment.weights)))
 
 
 def _weights(target: SemanticMask) -> Tensor:

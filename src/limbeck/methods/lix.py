@@ -55,7 +55,7 @@ class Lix(Method[SemanticMask, SegmentationRaw, SegmentationAssignment]):
         beta: float = Field(1.0, ge=0)
         update: Literal["min", "max", "none"] = "min"
         granularity: Literal["pixel", "class"] = "pixel"
-        stride: int = Field(4, ge=1, le=32)
+        stride: int = Field(8, ge=1, le=32)
         layers: int = Field(3, ge=1, le=4)
         hidden: int | None = Field(None, ge=1)
         confidence: bool = False
@@ -109,12 +109,16 @@ class Lix(Method[SemanticMask, SegmentationRaw, SegmentationAssignment]):
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return T^2 / |V| sum_i (alpha_i TCLD_i + beta_i NCLD_i) and the weights alpha_i, beta_i and of the pixels.
 
-        The pixels are every ``stride``-th one along both axes.
+        The pixels are every ``stride``-th one along both axes. With ``turns`` the first of them is another one in every
+        step, so that ``stride`` squared steps see all.
         """
         stride, temperature = self.config.stride, self.config.temperature
+        now = step.progress.step
+        first = (now % stride, now // stride % stride) if self.config.turns else (stride // 2, stride // 2)
         teacher = check_same_maps("lix", step.student_out, step.teacher_out)
-        assignment = assign_every_nth_pixel(step.assignment, stride)
-        mine, its = (at_least_float32(every_nth_pixel(raw.class_logits, stride)) for raw in (step.student_out, teacher))
+        assignment = assign_every_nth_pixel(step.assignment, stride, first)
+        both = (step.student_out.class_logits, teacher.class_logits)
+        mine, its = (at_least_float32(every_nth_pixel(logits, stride, first)) for logits in both)
         alpha, beta = controller(mine, assignment.labels, assignment.weights, temperature)
         rows = dkd_rows(mine, its, assignment.labels, alpha, beta, temperature)
         loss = (assignment.weights * rows).sum() / assignment.normaliser
