@@ -42,8 +42,8 @@ MASKS = {
     "road_cracks_potholes-masks": ("crack", "pothole"),
 }
 """The data sets of segmentation and the classes of faults in them, which an mIoU may hide."""
-LIX = ("lix-layers", "lix-kernels", "lix-sight")
-"""Settings of LIX on the street scenes; they are taught by the teacher of the comparison there."""
+LIX = ("lix-settings",)
+"""Settings of LIX on the street scenes, made smaller."""
 PAGES = {
     "docs/results.md": DATA_SETS,
     "docs/results-freight.md": (*FREIGHT, *STUDENTS),
@@ -61,8 +61,11 @@ def comparison_file(name: str) -> str:
 
 def overrides(name: str) -> list[str]:
     """Return what the command of a comparison changes in its run file."""
-    taught_by = {run: run.removesuffix("-freight") for run in FREIGHT} | dict.fromkeys(LIX, "streets")
-    return [f"teacher_checkpoint=runs/{taught_by[name]}/teacher/best.safetensors"] if name in taught_by else []
+    if name in LIX:
+        return ["data.size=[160,96]"]
+    if name not in FREIGHT:
+        return []
+    return [f"teacher_checkpoint=runs/{name.removesuffix('-freight')}/teacher/best.safetensors"]
 
 
 def faults(name: str) -> tuple[str, ...]:
