@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -69,3 +71,11 @@ def test_an_altered_bundle_is_not_measured(finished_run, tmp_path, limbeck):
     done = limbeck("bench", tmp_path)
     assert done.code == 2
     assert "labels.txt has another content" in done.err
+
+
+def test_a_bundle_is_measured_without_torch(finished_run):
+    code = "import sys; sys.modules['torch'] = None; from limbeck.cli.main import main; main(sys.argv[1:])"
+    command = [sys.executable, "-c", code, "bench", str(finished_run.folder / "bundle"), "--runs", "1"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "ONNX Runtime, 64 x 64 px" in done.stdout

@@ -98,4 +98,4 @@ def test_torch_is_really_absent_there(python):
 def test_the_latency_is_measured_there(python, finished_bundle):
     code = "import runpy; runpy.run_module('limbeck.deploy.runtime.latency', run_name='__main__')"
     options = ["--threads", "1", "--warmup", "0", "--runs", "2"]
-    assert json.loads(python(code, str(finished_bundle / "model.onnx"), *options))["runs"] == 2
+    assert json.loads(python(code, str(finished_bundle / "model.onnx"), *options))["latency"]["runs"] == 2
