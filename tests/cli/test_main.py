@@ -34,8 +34,8 @@ def commands():
 
 def test_the_commands_are_these():
     assert {" ".join(words) for words in commands()} == {
-        "distill", "demo", "compare", "train", "doctor", "eval", "predict", "export", "report", "rates", "methods",
-        "config show", "data check", "data convert", "data scenes",
+        "distill", "demo", "bench", "compare", "train", "doctor", "eval", "predict", "export", "report", "rates",
+        "methods", "config show", "data check", "data convert", "data scenes",
     }  # fmt: skip
 
 
