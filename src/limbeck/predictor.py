@@ -37,13 +37,22 @@ def open_predictor(path: Path, *, exact: bool = False) -> Predictor:
         BundleError: The folder is no sound bundle.
         CheckpointError: The file is no sound weight file.
     """
-    if path.is_dir():
+    if is_bundle(path):
         return Segmenter(path) if read_manifest(path).task == "segmentation" else Detector(path)
-    if path.suffix != ".safetensors":
-        raise CheckpointError(f"{path} is neither a bundle folder nor a .safetensors file.")
     from limbeck.torch_predictor import open_weights
 
     return open_weights(path, "fp32" if exact else "auto")
+
+
+def is_bundle(path: Path) -> bool:
+    """Return whether a model is a bundle folder; else it is a weight file.
+
+    Raises:
+        CheckpointError: It is neither.
+    """
+    if not path.is_dir() and path.suffix != ".safetensors":
+        raise CheckpointError(f"{path} is neither a bundle folder nor a .safetensors file.")
+    return path.is_dir()
 
 
 def images_in(paths: Sequence[Path]) -> list[Path]:

@@ -65,6 +65,13 @@ def test_what_cannot_be_measured_is_one_sentence(finished_run, limbeck, argument
     assert said in done.err
 
 
+def test_numbers_of_before_stay_where_nothing_is_measured(tmp_path, limbeck):
+    (tmp_path / "bench.json").write_text("before")
+    done = limbeck("bench", tmp_path / "none.safetensors", "--save", tmp_path / "bench.json")
+    assert done.code == 2
+    assert (tmp_path / "bench.json").read_text() == "before"
+
+
 def test_an_altered_bundle_is_not_measured(finished_run, tmp_path, limbeck):
     for file in (finished_run.folder / "bundle").iterdir():
         (tmp_path / file.name).write_bytes(file.read_bytes() + (b" " if file.name == "labels.txt" else b""))

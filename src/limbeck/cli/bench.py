@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,9 @@ from rich.table import Table
 from limbeck.cli.terminal import out, say
 from limbeck.deploy.runtime.latency import Latency, measure_onnx
 from limbeck.deploy.runtime.manifest import MODEL_NAME, read_manifest, verify_files
-from limbeck.errors import CheckpointError, LimbeckError
+from limbeck.errors import LimbeckError
+from limbeck.files import write_json
+from limbeck.predictor import is_bundle
 
 WARMUP = 10
 SMALLEST_SIDE = 32
@@ -33,7 +35,6 @@ class Cost:
         threads: Processor threads.
         canvas_wh: Width and height of the network's input in pixels.
         latency: Time of one image, from pixels to the answer.
-        images_per_second: One after the other: the inverse of the median.
         memory_bytes: Highest memory of a process that does nothing else; None where the system does not tell.
         file_bytes: Size of the model's file.
         parameters: Their number; None for a bundle.
@@ -45,11 +46,19 @@ class Cost:
     threads: int
     canvas_wh: tuple[int, int]
     latency: Latency
-    images_per_second: float
     memory_bytes: int | None
     file_bytes: int
     parameters: int | None = None
     multiply_adds: int | None = None
+
+    @property
+    def images_per_second(self) -> float:
+        """One image after the other: the inverse of the median."""
+        return 1000 / self.latency.p50
+
+    def to_json(self) -> dict[str, Any]:
+        """Return all numbers as plain values."""
+        return asdict(self) | {"images_per_second": self.images_per_second}
 
 
 def bench_models(
@@ -70,7 +79,9 @@ def bench_models(
     if size is not None and min(size) < SMALLEST_SIDE:
         raise LimbeckError(f"--size must be {SMALLEST_SIDE} pixels or more, was given {size[0]} {size[1]}.")
     if save is not None:
-        _write(save, "")  # what cannot be written is better known before the work
+        with _can_write():  # better known before the work; what an earlier command wrote stays until there is more
+            save.parent.mkdir(parents=True, exist_ok=True)
+            save.open("a").close()
     costs: list[Cost] = []
     for path in models:
         found = list(_costs(path, threads, runs, size))
@@ -80,27 +91,26 @@ def bench_models(
     machine = _machine()
     say(f"{machine['processor']}, {machine['cores']} cores, {machine['system']}")
     if save is not None:
-        content = {"machine": machine, "runs": runs, "warmup": WARMUP, "rows": [asdict(cost) for cost in costs]}
-        _write(save, json.dumps(content, indent=1) + "\n")
+        content = {"machine": machine, "runs": runs, "warmup": WARMUP, "rows": [cost.to_json() for cost in costs]}
+        with _can_write():
+            write_json(save, content)
 
 
-def _write(file: Path, text: str) -> None:
+@contextmanager
+def _can_write() -> Iterator[None]:
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text, encoding="utf-8")
+        yield
     except OSError as error:
         raise LimbeckError(f"The result cannot be written: {error}.") from error
 
 
 def _costs(path: Path, threads: Sequence[int], runs: int, size: tuple[int, int] | None) -> Iterator[Cost]:
-    if path.suffix == ".safetensors":
+    if not is_bundle(path):
         yield from _weights_costs(path, threads, runs, size)
-    elif path.is_dir():
-        if size is not None:
-            raise LimbeckError(f"{path}: a bundle has one size; --size is for weight files.")
-        yield from _bundle_costs(path, threads, runs)
+    elif size is not None:
+        raise LimbeckError(f"{path}: a bundle has one size; --size is for weight files.")
     else:
-        raise CheckpointError(f"{path} is neither a bundle folder nor a .safetensors file.")
+        yield from _bundle_costs(path, threads, runs)
 
 
 def _bundle_costs(folder: Path, threads: Sequence[int], runs: int) -> Iterator[Cost]:
@@ -114,7 +124,6 @@ def _bundle_costs(folder: Path, threads: Sequence[int], runs: int) -> Iterator[C
             threads=count,
             canvas_wh=manifest.canvas_wh,
             latency=measured.latency,
-            images_per_second=1000 / measured.latency.p50,
             memory_bytes=measured.memory_bytes,
             file_bytes=file.stat().st_size,
         )
@@ -130,6 +139,7 @@ def _weights_costs(file: Path, threads: Sequence[int], runs: int, size: tuple[in
     model, info = load_weights(file)
     canvas_wh = size or info.size
     memory = answering_memory(file, canvas_wh, torch.device("cpu"))
+    parameters, operations = count_parameters(model), multiply_adds(model, canvas_wh)
     for count in threads:
         times = torch_latency(model, canvas_wh, count, WARMUP, runs)
         yield Cost(
@@ -138,11 +148,10 @@ def _weights_costs(file: Path, threads: Sequence[int], runs: int, size: tuple[in
             threads=count,
             canvas_wh=canvas_wh,
             latency=times,
-            images_per_second=1000 / times.p50,
             memory_bytes=memory,
             file_bytes=file.stat().st_size,
-            parameters=count_parameters(model),
-            multiply_adds=multiply_adds(model, canvas_wh),
+            parameters=parameters,
+            multiply_adds=operations,
         )
 
 
