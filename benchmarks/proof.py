@@ -149,20 +149,20 @@ def _by_metric(content: Mapping[str, Any], main: str, *beside: str) -> list[list
 
 
 def summary(contents: Sequence[Mapping[str, Any]]) -> str:
-    """Return a line for each data set: main metric of teacher and control, and what the other rows gain.
+    """Return a line for each data set: main metric of teacher and control, and what the rows that all have gain.
 
     On the data sets of segmentation a line for the IoU of each class of faults follows.
     """
-    names = [row.name for row in _rows(contents[0])[1:]]
-    rows = [["validation images", "teacher", "control", *names]]
-    for content in contents:
+    rows = [{row.name: row for row in _rows(content)} for content in contents]
+    names = [name for name, row in rows[0].items() if row.gains and all(name in others for others in rows)]
+    table = [["validation images", "teacher", "control", *names]]
+    for content, by_name in zip(contents, rows, strict=True):
         classes = faults(content["name"])
-        control, *others = _rows(content)
         for shown in (metrics(content["name"])[0], *(f"IoU/{name}" for name in classes)):
             data = f"{content['name']}, {content['val_images']}" + (f": {shown.replace('/', ' ')}" if classes else "")
-            scores = [metric(content["teacher"][shown]), metric(control.scores[shown].mean)]
-            rows.append([data, *scores, *(difference(row.gains[shown]) for row in others)])
-    return _table(rows)
+            scores = [metric(content["teacher"][shown]), metric(by_name[CONTROL].scores[shown].mean)]
+            table.append([data, *scores, *(difference(by_name[name].gains[shown]) for name in names)])
+    return _table(table)
 
 
 def _table(rows: Sequence[Sequence[str]]) -> str:

@@ -52,7 +52,7 @@ class Lix(Method[SemanticMask, SegmentationRaw, SegmentationAssignment]):
         warm_up: float = Field(0.1, ge=0, le=1)
         temperature: float = Field(1.0, gt=0)
         alpha: float = Field(1.0, ge=0)
-        beta: float = Field(1.0, ge=0)
+        beta: float = Field(0.1, ge=0)
         update: Literal["min", "max", "none"] = "max"
         granularity: Literal["pixel", "class"] = "pixel"
         stride: int = Field(8, ge=1, le=32)
