@@ -42,13 +42,21 @@ MASKS = {
     "road_cracks_potholes-masks": ("crack", "pothole"),
 }
 """The data sets of segmentation and the classes of faults in them, which an mIoU may hide."""
+VARIANTS = {"lix-beta-1": "{name: lix, beta: 1.0}"}
+"""Rows that are no method with its defaults."""
 LIX = ("lix-settings",)
 """Settings of LIX on the street scenes, made smaller, with half as many epochs."""
 PAGES = {
     "docs/results.md": DATA_SETS,
     "docs/results-freight.md": (*FREIGHT, *STUDENTS),
+    "docs/results-segmentation.md": ("stereo_pothole", "streets"),
 }
-SUMMARIES = (DATA_SETS, FREIGHT, tuple(MASKS))
+SUMMARIES = {
+    "docs/results.md": DATA_SETS,
+    "docs/results-freight.md": FREIGHT,
+    "docs/results-segmentation.md": ("stereo_pothole", "streets"),
+}
+"""The comparisons that share a table at the head of a page."""
 RESULTS = Path(__file__).parent / "results" / "proof"
 AT_A_TIME = 2
 
@@ -121,7 +129,7 @@ def section(content: Mapping[str, Any]) -> str:
     tables = [_table(_by_metric(content, *columns)) for columns in shown]
     command = content["command"]
     alone = [row.name for row in _rows(content) if row.gains and content["name"] in (*DATA_SETS, *MASKS)]
-    commands = [command, *(f"{command} 'methods={{{method}: [{method}]}}'" for method in alone)]
+    commands = [command, *(f"{command} 'methods={{{name}: [{VARIANTS.get(name, name)}]}}'" for name in alone)]
     return "\n\n".join([*tables, "\n".join(["```", *commands, "```"])])
 
 
@@ -149,20 +157,20 @@ def _by_metric(content: Mapping[str, Any], main: str, *beside: str) -> list[list
 
 
 def summary(contents: Sequence[Mapping[str, Any]]) -> str:
-    """Return a line for each data set: main metric of teacher and control, and what the rows that all have gain.
+    """Return a line for each data set: main metric of teacher and control, and what the methods gain.
 
     On the data sets of segmentation a line for the IoU of each class of faults follows.
     """
-    rows = [{row.name: row for row in _rows(content)} for content in contents]
-    names = [name for name, row in rows[0].items() if row.gains and all(name in others for others in rows)]
-    table = [["validation images", "teacher", "control", *names]]
-    for content, by_name in zip(contents, rows, strict=True):
+    names = [row.name for row in _rows(contents[0])[1:] if row.name not in VARIANTS]
+    rows = [["validation images", "teacher", "control", *names]]
+    for content in contents:
         classes = faults(content["name"])
+        control, *others = (row for row in _rows(content) if row.name not in VARIANTS)
         for shown in (metrics(content["name"])[0], *(f"IoU/{name}" for name in classes)):
             data = f"{content['name']}, {content['val_images']}" + (f": {shown.replace('/', ' ')}" if classes else "")
-            scores = [metric(content["teacher"][shown]), metric(by_name[CONTROL].scores[shown].mean)]
-            table.append([data, *scores, *(difference(by_name[name].gains[shown]) for name in names)])
-    return _table(table)
+            scores = [metric(content["teacher"][shown]), metric(control.scores[shown].mean)]
+            rows.append([data, *scores, *(difference(row.gains[shown]) for row in others)])
+    return _table(rows)
 
 
 def _table(rows: Sequence[Sequence[str]]) -> str:
@@ -186,7 +194,7 @@ def main(names: Sequence[str]) -> None:
         (RESULTS / f"{name}.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
         shutil.copy(outcome.plot, RESULTS / f"{name}.png")
         print(f"\n## {name}\n\n{section(content)}")
-    for group in (group for group in SUMMARIES if set(group) & set(names)):
+    for group in (group for group in SUMMARIES.values() if set(group) & set(names)):
         print(f"\n{summary(kept(group))}")
 
 
