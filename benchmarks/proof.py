@@ -42,19 +42,21 @@ MASKS = {
     "road_cracks_potholes-masks": ("crack", "pothole"),
 }
 """The data sets of segmentation and the classes of faults in them, which an mIoU may hide."""
+SHOWN_MASKS = ("stereo_pothole", "streets")
+"""Those of them that stand in the README and the docs."""
 VARIANTS = {"lix-beta-1": "{name: lix, beta: 1.0}"}
-"""Rows that are no method with its defaults."""
+"""Rows of segmentation that are a method with other settings, and what these are. No summary has them."""
 LIX = ("lix-settings",)
 """Settings of LIX on the street scenes, made smaller, with half as many epochs."""
 PAGES = {
     "docs/results.md": DATA_SETS,
     "docs/results-freight.md": (*FREIGHT, *STUDENTS),
-    "docs/results-segmentation.md": ("stereo_pothole", "streets"),
+    "docs/results-segmentation.md": SHOWN_MASKS,
 }
 SUMMARIES = {
     "docs/results.md": DATA_SETS,
     "docs/results-freight.md": FREIGHT,
-    "docs/results-segmentation.md": ("stereo_pothole", "streets"),
+    "docs/results-segmentation.md": SHOWN_MASKS,
 }
 """The comparisons that share a table at the head of a page."""
 RESULTS = Path(__file__).parent / "results" / "proof"
@@ -161,11 +163,10 @@ def summary(contents: Sequence[Mapping[str, Any]]) -> str:
 
     On the data sets of segmentation a line for the IoU of each class of faults follows.
     """
-    names = [row.name for row in _rows(contents[0])[1:] if row.name not in VARIANTS]
-    rows = [["validation images", "teacher", "control", *names]]
-    for content in contents:
+    trained = [[row for row in _rows(content) if row.name not in VARIANTS] for content in contents]
+    rows = [["validation images", "teacher", *(row.name for row in trained[0])]]
+    for content, (control, *others) in zip(contents, trained, strict=True):
         classes = faults(content["name"])
-        control, *others = (row for row in _rows(content) if row.name not in VARIANTS)
         for shown in (metrics(content["name"])[0], *(f"IoU/{name}" for name in classes)):
             data = f"{content['name']}, {content['val_images']}" + (f": {shown.replace('/', ' ')}" if classes else "")
             scores = [metric(content["teacher"][shown]), metric(control.scores[shown].mean)]
