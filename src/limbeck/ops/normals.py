@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from limbeck.ops.inverse_depth import Intrinsics, only_measured, spans
-from limbeck.ops.normals_in_stripes import normals_in_stripes
+from limbeck.ops.normals_in_one_pass import normals_in_one_pass
 from limbeck.ops.precision import at_least_float32
 from limbeck.ops.shapes import require_maps
 
@@ -35,8 +35,8 @@ def normals_from_depth(
 ) -> tuple[Tensor, Tensor]:
     """Return the unit normals of the surface in a depth map.
 
-    Differentiable with respect to the depth. On a CPU and without a gradient the work is done in stripes that stay in
-    the cache; the answer is the same but for rounding.
+    Differentiable with respect to the depth. On a CPU and without a gradient the work is done in one pass; the answer
+    is the same but for rounding.
 
     Args:
         depth: (...,H,W) along the optical axis, in any unit of length. What is not positive and finite was not
@@ -112,20 +112,20 @@ def unit_or_forward(vectors: Tensor, valid: Tensor) -> Tensor:
 
 
 def _normals(measured: Tensor, camera: Intrinsics, orientation: Orientation, is_depth: bool) -> tuple[Tensor, Tensor]:
-    if _fits_stripes(measured):
-        normals, valid = normals_in_stripes(measured, camera, is_depth)
-    else:
-        values = only_measured(measured)
-        normals, valid = _towards_camera(values.reciprocal() if is_depth else values, camera)
-    if orientation == "up":
+    up = orientation == "up"
+    if _fits_one_pass(measured):
+        return normals_in_one_pass(measured, camera, is_depth, up)
+    values = only_measured(measured)
+    normals, valid = _towards_camera(values.reciprocal() if is_depth else values, camera)
+    if up:
         normals = torch.where(normals[..., 1:2, :, :] > 0, -normals, normals)
     return normals, valid
 
 
-def _fits_stripes(measured: Tensor) -> bool:
+def _fits_one_pass(measured: Tensor) -> bool:
     with_gradient = torch.is_grad_enabled() and measured.requires_grad
     eager = measured.device.type == "cpu" and not torch.compiler.is_compiling() and not torch.compiler.is_exporting()
-    return eager and not with_gradient and min(measured.shape[-2:]) > 1
+    return eager and not with_gradient
 
 
 def _towards_camera(inverse: Tensor, camera: Intrinsics) -> tuple[Tensor, Tensor]:
