@@ -42,21 +42,20 @@ MASKS = {
     "road_cracks_potholes-masks": ("crack", "pothole"),
 }
 """The data sets of segmentation and the classes of faults in them, which an mIoU may hide."""
-SHOWN_MASKS = ("stereo_pothole", "streets")
-"""Those of them that stand in the README and the docs."""
 VARIANTS = {"lix-beta-1": "{name: lix, beta: 1.0}"}
 """Rows of segmentation that are a method with other settings, and what these are. No summary has them."""
 LIX = ("lix-settings",)
 """Settings of LIX on the street scenes, made smaller, with half as many epochs."""
+SEGMENTATION = (*MASKS, *LIX)
 PAGES = {
     "docs/results.md": DATA_SETS,
     "docs/results-freight.md": (*FREIGHT, *STUDENTS),
-    "docs/results-segmentation.md": SHOWN_MASKS,
+    "docs/results-segmentation.md": SEGMENTATION,
 }
 SUMMARIES = {
     "docs/results.md": DATA_SETS,
     "docs/results-freight.md": FREIGHT,
-    "docs/results-segmentation.md": SHOWN_MASKS,
+    "docs/results-segmentation.md": tuple(MASKS),
 }
 """The comparisons that share a table at the head of a page."""
 RESULTS = Path(__file__).parent / "results" / "proof"
@@ -65,7 +64,7 @@ AT_A_TIME = 2
 
 def comparison_file(name: str) -> str:
     """Return the comparison of a data set."""
-    task = "segmentation" if faults(name) else "detection2d"
+    task = "segmentation" if name in SEGMENTATION else "detection2d"
     return f"configs/{task}/compare/{name}.yaml"
 
 
@@ -78,14 +77,9 @@ def overrides(name: str) -> list[str]:
     return [f"teacher_checkpoint=runs/{name.removesuffix('-freight')}/teacher/best.safetensors"]
 
 
-def faults(name: str) -> tuple[str, ...]:
-    """Return the classes of faults of a comparison of segmenters, and none for one of detectors."""
-    return MASKS["streets"] if name in LIX else MASKS.get(name, ())
-
-
 def metrics(name: str) -> tuple[str, str]:
     """Return the main metric of a comparison and the one beside it."""
-    return ("mIoU", "mF") if faults(name) else ("AP", "AP50")
+    return ("mIoU", "mF") if name in SEGMENTATION else ("AP", "AP50")
 
 
 def train(name: str) -> None:
@@ -112,7 +106,7 @@ def content_of(outcome: ComparisonOutcome) -> dict[str, Any]:
         "bootstrap_samples": outcome.samples,
         "parameters": {who: model.parameters for who, model in models.items()},
         "multiply_adds": {who: model.multiply_adds for who, model in models.items()},
-        "teacher": outcome.teacher and _scores(outcome.teacher, outcome.metrics, faults(name)),
+        "teacher": outcome.teacher and _scores(outcome.teacher, outcome.metrics, MASKS.get(name, ())),
         "rows": [asdict(row) for row in outcome.rows],
     }
 
@@ -127,7 +121,7 @@ def section(content: Mapping[str, Any]) -> str:
 
     The first table is by the main metric; one by the IoU of each class of faults follows.
     """
-    shown = [metrics(content["name"]), *((f"IoU/{name}",) for name in faults(content["name"]))]
+    shown = [metrics(content["name"]), *((f"IoU/{name}",) for name in MASKS.get(content["name"], ()))]
     tables = [_table(_by_metric(content, *columns)) for columns in shown]
     command = content["command"]
     alone = [row.name for row in _rows(content) if row.gains and content["name"] in (*DATA_SETS, *MASKS)]
@@ -166,7 +160,7 @@ def summary(contents: Sequence[Mapping[str, Any]]) -> str:
     trained = [[row for row in _rows(content) if row.name not in VARIANTS] for content in contents]
     rows = [["validation images", "teacher", *(row.name for row in trained[0])]]
     for content, (control, *others) in zip(contents, trained, strict=True):
-        classes = faults(content["name"])
+        classes = MASKS.get(content["name"], ())
         for shown in (metrics(content["name"])[0], *(f"IoU/{name}" for name in classes)):
             data = f"{content['name']}, {content['val_images']}" + (f": {shown.replace('/', ' ')}" if classes else "")
             scores = [metric(content["teacher"][shown]), metric(control.scores[shown].mean)]
