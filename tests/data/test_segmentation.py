@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -93,6 +94,19 @@ def test_a_run_without_x_does_not_open_its_files(masks: Any, monkeypatch: Any) -
     dataset = views(masks, MaskAugment(), modalities=())
     dataset[Draw(0, 0)]
     assert opened == []
+
+
+@pytest.mark.parametrize(
+    ("gives", "modalities", "times"), [("normals", ("depth",), 1), ("value", ("depth",), 0), ("normals", (), 0)]
+)
+def test_what_computes_normals_is_compiled_before_there_are_workers(
+    masks: Any, monkeypatch: Any, gives: str, modalities: tuple[str, ...], times: int
+) -> None:
+    data, compiled = read_mask_parts(masks.config)["train"], []
+    data = replace(data, x={"depth": data.x["depth"].model_copy(update={"gives": gives})})
+    monkeypatch.setattr(segmentation, "compile_normals", lambda: compiled.append(gives))
+    MaskViews(data, CANVAS, "letterbox", modalities=modalities)
+    assert len(compiled) == times
 
 
 def test_image_mask_and_map_stay_together(masks: Any) -> None:

@@ -21,6 +21,7 @@ from limbeck.data.shadow import cast_shadow, draw_shadow
 from limbeck.data.views import Draw
 from limbeck.data.x_maps import read_x
 from limbeck.imaging import Fit, ResizeMode
+from limbeck.ops.normals import compile_normals
 
 
 @dataclass(slots=True)
@@ -72,6 +73,8 @@ class MaskViews(Dataset[MaskSample]):
         self.augment = augment
         self.seed = seed
         self.class_weights = None if class_weights is None else torch.from_numpy(class_weights)
+        if any(data.x[name].gives == "normals" for name in modalities):
+            compile_normals()  # here, not in the loader's workers, which live for one epoch
 
     def __len__(self) -> int:
         return len(self.data.records)

@@ -20,7 +20,6 @@ from torch import Tensor
 from torch.nn import functional
 
 from limbeck.ops.inverse_depth import Intrinsics, only_measured, spans
-from limbeck.ops.normals_in_one_pass import normals_in_one_pass
 from limbeck.ops.precision import at_least_float32
 from limbeck.ops.shapes import require_maps
 
@@ -74,6 +73,11 @@ def normals_from_disparity(
     return _normals(at_least_float32(disparity), camera, orientation, is_depth=False)
 
 
+def compile_normals() -> None:
+    """Compile what the functions above run on a CPU, so that processes that are forked from this one have it."""
+    normals_from_depth(torch.ones(1, 1), Intrinsics(1.0, 1.0, 0.0, 0.0))
+
+
 def flip_normals(normals: Tensor) -> Tensor:
     """Mirror normals (...,3,H,W) left to right: the columns change places and x changes its sign.
 
@@ -114,6 +118,10 @@ def unit_or_forward(vectors: Tensor, valid: Tensor) -> Tensor:
 def _normals(measured: Tensor, camera: Intrinsics, orientation: Orientation, is_depth: bool) -> tuple[Tensor, Tensor]:
     up = orientation == "up"
     if _fits_one_pass(measured):
+        from limbeck.ops.normals_in_one_pass import (
+            normals_in_one_pass,
+        )  # imports Numba, which takes a tenth of a second
+
         return normals_in_one_pass(measured, camera, is_depth, up)
     values = only_measured(measured)
     normals, valid = _towards_camera(values.reciprocal() if is_depth else values, camera)

@@ -61,9 +61,9 @@ def _span(before: Any, centre: Any, after: Any) -> Any:
 
 @_compiled
 def _read_row(measured: NDArray[Any], row: int, is_depth: bool, inverse: NDArray[Any]) -> None:
-    """Write D of a row between the ends of (W+2,); NaN what was not measured, and all of a row beyond the map."""
+    """Write D of a row between the ends of (W+2,); NaN what was not measured, and all of a row below the map."""
     height, width = measured.shape
-    if row < 0 or row >= height:
+    if row >= height:
         inverse[:] = np.nan
         return
     for column in range(width):
@@ -103,14 +103,15 @@ def _write_normals(
             x, y = -fx * along_row, -fy * along_column
             z = u[column] * along_row + v[row] * along_column - (centre + centre)
             squared = x * x + y * y + z * z
-            scale = math.sqrt(squared) / squared
-            if up and y > 0:
-                scale = -scale
-            normals[0, row, column] = x * scale
-            normals[1, row, column] = y * scale
-            normals[2, row, column] = z * scale
             valid[row, column] = squared > 0 and squared < np.inf
-            if not valid[row, column]:
+            if valid[row, column]:
+                scale = math.sqrt(squared) / squared
+                if up and y > 0:
+                    scale = -scale
+                normals[0, row, column] = x * scale
+                normals[1, row, column] = y * scale
+                normals[2, row, column] = z * scale
+            else:
                 normals[0, row, column] = 0
                 normals[1, row, column] = 0
                 normals[2, row, column] = -1
