@@ -291,6 +291,117 @@ def finished_mask_run(make_mask_run, tmp_path_factory):
     return SimpleNamespace(run_file=run_file, config=config, outcome=outcome, said=said, folder=outcome.folder)
 
 
+@pytest.fixture(scope="session")
+def make_clouds():
+    """Return a function that makes a batch of clouds in which each object is a dense block of points."""
+    import torch
+
+    from limbeck.core.samples import Batch, Boxes3D, Frame
+
+    def make(clouds: int = 2, seed: int = 0, velocities: bool = False) -> Batch[Boxes3D]:
+        generator = torch.Generator().manual_seed(seed)
+
+        def uniform(low: float, high: float, *shape: int) -> torch.Tensor:
+            return low + (high - low) * torch.rand(shape, generator=generator)
+
+        parts, targets = [], []
+        for _ in range(clouds):
+            sizes = torch.tensor([[3.6, 1.8, 1.5], [0.8, 0.8, 1.7]])
+            spots = torch.tensor([[-4.0, -4.0, -0.5], [4.0, 4.0, -0.5]]) + uniform(-1.5, 1.5, 2, 3) * 0.6
+            yaw = uniform(-3.0, 3.0, 2)
+            boxes = torch.cat([spots, sizes, yaw[:, None]], dim=1)
+            inside = uniform(-0.5, 0.5, 2, 60, 3) * sizes[:, None]
+            cos, sin = yaw.cos()[:, None], yaw.sin()[:, None]
+            x, y = cos * inside[..., 0] - sin * inside[..., 1], sin * inside[..., 0] + cos * inside[..., 1]
+            objects = torch.stack([x, y, inside[..., 2]], dim=2) + spots[:, None]
+            ground = torch.cat([uniform(-8.0, 8.0, 400, 2), uniform(-1.5, -1.4, 400, 1)], dim=1)
+            points = torch.cat([objects.flatten(0, 1), ground])
+            parts.append(torch.cat([points, uniform(0.0, 1.0, len(points), 1)], dim=1))
+            speed = uniform(-5.0, 5.0, 2, 2) if velocities else None
+            targets.append(Boxes3D(boxes, torch.tensor([0, 1]), torch.zeros(2, dtype=torch.bool), speed))
+        inputs = {"points": torch.cat(parts), "counts": torch.tensor([len(part) for part in parts])}
+        return Batch(inputs, targets, [Frame(str(n), Path(f"{n}.npy")) for n in range(clouds)])
+
+    return make
+
+
+TINY_CENTERPOINT = {
+    "model": "centerpoint_pillar",
+    "range": [-8.0, -8.0, -3.0, 8.0, 8.0, 3.0],
+    "pillar": [0.5, 0.5],
+    "pillar_channels": 8,
+    "strides": [1, 2],
+    "depths": [1, 1],
+    "channels": [16, 24],
+    "up_strides": [0.5, 1],
+    "up_channels": [16, 16],
+    "shared_channels": 16,
+    "head_channels": 16,
+    "norm_momentum": 0.1,
+}
+
+
+@pytest.fixture(scope="session")
+def make_lidar_detector():
+    """Return a function that builds a very small CenterPoint for the clouds of `make_clouds`."""
+    import torch
+
+    from limbeck.lookup import build_model, model_config
+
+    def make(classes: tuple[str, ...] = ("car", "pedestrian"), seed: int = 0, **settings):
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            return build_model(model_config(TINY_CENTERPOINT | settings), classes)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def make_cloud_run():
+    """Return a function that writes simulated clouds and their run file: ``make_cloud_run(folder)``."""
+    import yaml
+
+    from limbeck.data.lidar.config import LidarSceneConfig
+    from limbeck.data.lidar.writing import write_lidar_scenes
+
+    def make(folder: Path, *, test_clouds: int = 0, **changes) -> Path:
+        scenes = LidarSceneConfig(rings=16, azimuth_step=2.0, max_range=20.0, cars=(3, 5))
+        counts = {"train": 8, "val": 3} | ({"test": test_clouds} if test_clouds else {})
+        data = write_lidar_scenes(folder / "clouds", counts, 0, scenes)
+        student = TINY_CENTERPOINT | {"range": [-16.0, -16.0, -3.0, 16.0, 16.0, 3.0], "pillar": [1.0, 1.0]}
+        settings = {
+            "name": "tiny-clouds",
+            "runs_dir": str(folder / "runs"),
+            "task": "detection3d",
+            "data": {**data, "max_range": 16.0, "min_points": 2},
+            "teacher": student | {"width": 2.0},
+            "student": student,
+            "methods": [{"name": "itkd", "code": 4, "hidden": [8]}],
+            "train": {"epochs": 4, "batch_size": 4, "lr": 1e-2, "warmup_steps": 2, "ema": None, "eval_every": 4},
+            "bootstrap_samples": 100,
+        }
+        settings["train"]["workers"] = 0
+        path = folder / "run.yaml"
+        path.write_text(yaml.safe_dump(settings | changes, sort_keys=False))
+        return path
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def finished_cloud_run(make_cloud_run, tmp_path_factory):
+    """A tiny run of LiDAR detection that went through all steps; tests read its folder and must not change it."""
+    from types import SimpleNamespace
+
+    from limbeck.config import load_config
+    from limbeck.pipeline import distill
+
+    run_file = make_cloud_run(tmp_path_factory.mktemp("clouds") / "data", test_clouds=2)
+    config, said = load_config(run_file), []
+    outcome = distill(config, said.append)
+    return SimpleNamespace(run_file=run_file, config=config, outcome=outcome, said=said, folder=outcome.folder)
+
+
 def _leave_timing_out(patch: pytest.MonkeyPatch) -> None:
     from limbeck.deploy.runtime.latency import Latency
 

@@ -20,9 +20,10 @@ from limbeck.training.teacher import FrozenTeacher
 
 CONFIGS = sorted((Path(__file__).parent.parent / "configs").glob("*/*.yaml"))
 COMPARISONS = sorted((Path(__file__).parent.parent / "configs").glob("*/compare/*.yaml"))
-OWN_NAMES = re.compile(r"data\.((train|val|test)\.)?x\.\w+")
+OWN_NAMES = re.compile(r"data\.((train|val|test)\.)?(x|class_map|augment\.paste|max_range)\.\w+")
 """Keys that the user chooses; the same name stands in several places."""
-SMALL = ["data.size=[64, 64]", "train.batch_size=2", "train.workers=0", "train.precision=fp32"]
+SMALL = ["train.batch_size=2", "train.workers=0", "train.precision=fp32"]
+SMALL_CANVAS = "data.size=[64, 64]"
 
 
 @pytest.fixture(autouse=True)
@@ -80,14 +81,15 @@ def test_a_typo_in_any_key_is_met_with_the_key(path):
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_a_config_can_be_trained(path):
-    config = load_config(path, SMALL)
-    if not config.data.train.images.exists():
-        pytest.skip(f"{config.data.train.images} is not beside this checkout")
+    has_canvas = path.parent.name != "detection3d"
+    config = load_config(path, [*SMALL, SMALL_CANVAS] if has_canvas else SMALL)
+    if not config.data.train.folder.exists():
+        pytest.skip(f"{config.data.train.folder} is not beside this checkout")
     task = load_task(config)
     student = seeded_model(config.student, task.classes, config.seed)
     teacher = seeded_model(config.teacher, task.classes, config.seed + 1) if config.uses_teacher else None
     inputs = inputs_of(student.spec, teacher.spec if teacher else None)
-    methods = build_methods(config.methods, student, teacher, task.val_loader(1, inputs), config.data.size)
+    methods = build_methods(config.methods, student, teacher, task.val_loader(1, inputs), task.canvas_wh)
     holder = FrozenTeacher(teacher) if teacher else None
     module = Distillation(student.train(), methods, holder, config.train, seed=config.seed, total_steps=1)
     batch = next(iter(task.train_loader(config.train.batch_size, seed=0, workers=0, inputs=inputs)))

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from limbeck.config import load_config as load_config
     from limbeck.deploy.runtime.class_map import Tiles as Tiles
     from limbeck.deploy.runtime.detector import Detector as Detector
+    from limbeck.deploy.runtime.lidar_detector import LidarDetector as LidarDetector
     from limbeck.deploy.runtime.segmenter import Segmenter as Segmenter
     from limbeck.pipeline import Outcome as Outcome
     from limbeck.pipeline import distill as distill
@@ -25,6 +26,7 @@ _HOME = {
     "ComparisonConfig": "limbeck.comparison.config",
     "ComparisonOutcome": "limbeck.report.comparison",
     "Detector": "limbeck.deploy.runtime.detector",
+    "LidarDetector": "limbeck.deploy.runtime.lidar_detector",
     "Outcome": "limbeck.pipeline",
     "RunConfig": "limbeck.config",
     "Segmenter": "limbeck.deploy.runtime.segmenter",
@@ -39,6 +41,7 @@ __all__ = [
     "ComparisonConfig",
     "ComparisonOutcome",
     "Detector",
+    "LidarDetector",
     "Outcome",
     "RunConfig",
     "Segmenter",

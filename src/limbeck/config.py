@@ -11,6 +11,7 @@ from pydantic_core import ErrorDetails
 
 from limbeck.core.method import MethodConfig
 from limbeck.core.model import ModelConfig, Task
+from limbeck.data.cloud_config import CloudDataConfig
 from limbeck.data.config import AnyDataConfig, DataConfig
 from limbeck.data.mask_config import MaskDataConfig
 from limbeck.errors import ConfigError, LimbeckError, nearest
@@ -83,9 +84,23 @@ class MaskExportConfig(AnyExportConfig):
     max_miou_difference: float = Field(1e-3, gt=0)
 
 
+class CloudExportConfig(AnyExportConfig):
+    """How closely an exported LiDAR detector must answer.
+
+    Attributes:
+        max_box_difference: Largest difference of a coordinate or size in metres, and of a heading in radians.
+        max_score_difference: Largest difference of a score.
+        max_map_difference: Largest difference of mAP on the validation clouds.
+    """
+
+    max_box_difference: float = Field(0.02, gt=0)
+    max_score_difference: float = Field(1e-3, gt=0)
+    max_map_difference: float = Field(1e-3, gt=0)
+
+
 OF_THE_TASK: Mapping[str, Mapping[Task, type[BaseModel]]] = {
-    "data": {"detection2d": DataConfig, "segmentation": MaskDataConfig},
-    "export": {"detection2d": ExportConfig, "segmentation": MaskExportConfig},
+    "data": {"detection2d": DataConfig, "segmentation": MaskDataConfig, "detection3d": CloudDataConfig},
+    "export": {"detection2d": ExportConfig, "segmentation": MaskExportConfig, "detection3d": CloudExportConfig},
 }
 """Sections of a run file whose keys depend on the task, and what they are for each."""
 

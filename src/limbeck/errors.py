@@ -98,6 +98,10 @@ class BundleError(LimbeckError):
     """A bundle is missing, incomplete, altered or failed its parity check."""
 
 
+class BrokenEntryError(Exception):
+    """What is wrong with an entry of a file, or with all of it, as the predicate of a sentence: "has no 'bbox'"."""
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return ``" (did you mean 'x'?)"`` for the known name closest to ``name``, or an empty string.
 

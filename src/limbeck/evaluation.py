@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from limbeck.core.model import InputSize
 from limbeck.deploy.benchmark import count_parameters, multiply_adds, torch_latency, weights_bytes
 from limbeck.deploy.memory import answering_memory
 from limbeck.inference import predict_all
@@ -37,7 +38,7 @@ class Measured:
 def measure(
     weights: Path,
     task: AnyTask,
-    canvas_wh: tuple[int, int],
+    size: InputSize,
     *,
     device: torch.device,
     samples: int,
@@ -50,7 +51,7 @@ def measure(
     Args:
         weights: The weight file.
         task: Data and metric.
-        canvas_wh: Width and height of the network's input in pixels.
+        size: Size of its input, see `limbeck.core.model.InputSize`.
         device: Where to run; the latency is always that of the processor.
         samples: Resamples of the bootstrap.
         seed: Seed of the bootstrap.
@@ -66,12 +67,12 @@ def measure(
         "model": info.model["model"],
         "backbone": info.model.get("backbone"),
         "parameters": count_parameters(model),
-        "multiply_adds": multiply_adds(model, canvas_wh),
+        "multiply_adds": multiply_adds(model, size),
         "weights_bytes": weights_bytes(model),
         "checkpoint_bytes": _size_of(weights.parent / LAST),
         "train_memory_bytes": info.train_memory_bytes,
-        "test_memory_bytes": answering_memory(weights, canvas_wh, device),
-        "latency_ms": {**asdict(torch_latency(model, canvas_wh, threads)), "threads": threads},
+        "test_memory_bytes": answering_memory(weights, size, device),
+        "latency_ms": {**asdict(torch_latency(model, size, threads)), "threads": threads},
         "train_seconds": info.train_seconds,
         "epochs": info.epochs,
         **tally.scores(samples, seed, tally),

@@ -19,8 +19,8 @@ from limbeck.config import RunConfig
 from limbeck.deploy.bundle import Licences, amend_bundle, write_bundle
 from limbeck.deploy.gate import check_parity
 from limbeck.deploy.parity import pass_parity_gate
+from limbeck.deploy.runtime.clouds import PointFormat
 from limbeck.deploy.runtime.latency import measure_onnx
-from limbeck.deploy.runtime.manifest import MODEL_NAME
 from limbeck.errors import IncompatibleError, RunFolderError
 from limbeck.evaluation import compare
 from limbeck.files import write_json
@@ -29,6 +29,7 @@ from limbeck.report.page import write_report
 from limbeck.roles import ROLES, Role
 from limbeck.run_folder import RunFolder
 from limbeck.tasks.base import AnyTask
+from limbeck.tasks.detection3d import Detection3DTask
 from limbeck.weights import load_weights
 from limbeck.workshop import Say, Training, Workshop, diagnose, silent
 
@@ -174,11 +175,13 @@ def export_weights(weights: Path, task: AnyTask, config: RunConfig, to: Path, sa
 
     Raises:
         CheckpointError: The weights cannot be loaded.
-        IncompatibleError: The model knows other classes than the data.
+        IncompatibleError: The model is for another task, or knows other classes than the data.
         RunFolderError: The bundle cannot be written there.
         ExportError: The export failed, or the exported model answers differently.
     """
     model, info = load_weights(weights)
+    if model.spec.task != config.task:
+        raise IncompatibleError(f"{weights} is for the task {model.spec.task}, and the run file for {config.task}.")
     if info.classes != task.classes:
         raise IncompatibleError(f"{weights} finds {list(info.classes)}, but the data has {list(task.classes)}.")
     if to.exists() and not to.is_dir():
@@ -186,15 +189,24 @@ def export_weights(weights: Path, task: AnyTask, config: RunConfig, to: Path, sa
     write_bundle(
         model,
         to,
-        canvas_wh=info.size,
+        size=info.size,
         resize=info.resize,
         licences=Licences(info.licence, info.data_licence),
         metrics=info.metrics,
+        form=_point_format(task),
     )
     verdict = pass_parity_gate(to, partial(check_parity, model, to, task, config.export))
     say(f"  parity {verdict.summary()}")
     threads = torch.get_num_threads()
-    timing = measure_onnx(to / MODEL_NAME, threads).latency
+    timing = measure_onnx(to, threads).latency
     amend_bundle(to, latency_ms={**asdict(timing), "threads": threads})
-    say(f"  ONNX Runtime: {timing.p50:.1f} ms per image with {counted(threads, 'thread')}")
+    what = "image" if task.canvas_wh is not None else "cloud"
+    say(f"  ONNX Runtime: {timing.p50:.1f} ms per {what} with {counted(threads, 'thread')}")
     return to
+
+
+def _point_format(task: AnyTask) -> PointFormat | None:
+    """Return what the points of a task's clouds consist of; None for images."""
+    if not isinstance(task, Detection3DTask):
+        return None
+    return PointFormat(task.val.columns, task.val.features, task.val.drop_invalid)

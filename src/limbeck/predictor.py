@@ -1,29 +1,33 @@
-"""Answers for image files, by a weight file (PyTorch) or by a bundle (ONNX Runtime, no torch)."""
+"""Answers for files, by a weight file (PyTorch) or by a bundle (ONNX Runtime, no torch)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from limbeck.deploy.runtime.class_map import Tiles
 from limbeck.deploy.runtime.detector import Detector
-from limbeck.deploy.runtime.manifest import read_manifest
+from limbeck.deploy.runtime.lidar_detector import LidarDetector
+from limbeck.deploy.runtime.manifest import RuntimeTask, read_manifest
 from limbeck.deploy.runtime.segmenter import Segmenter
 from limbeck.errors import CheckpointError, DataError, IncompatibleError
 from limbeck.imaging import IMAGE_SUFFIXES
+from limbeck.point_files.reading import CLOUD_SUFFIXES
 
 if TYPE_CHECKING:
     from limbeck.config import RunConfig
-    from limbeck.core.outputs import Detections2D, Segmentation
-    from limbeck.core.samples import Frame
     from limbeck.data.config import PartName
     from limbeck.tasks.base import AnyTask, Tally
-    from limbeck.torch_predictor import TorchDetector, TorchSegmenter
+    from limbeck.torch_predictor import TorchDetector, TorchLidarDetector, TorchSegmenter
 
 
-Predictor: TypeAlias = "Detector | Segmenter | TorchDetector | TorchSegmenter"
-"""Answers for image files; its ``task`` says whether it can ``detect`` or ``segment``."""
+Predictor: TypeAlias = "Detector | Segmenter | LidarDetector | TorchDetector | TorchSegmenter | TorchLidarDetector"
+"""Answers for files; its ``task`` says what it can do: ``detect`` in images, ``segment``, or ``detect`` in clouds."""
+_RUNTIMES: Mapping[RuntimeTask, type[Detector | Segmenter | LidarDetector]] = {
+    runtime.task: runtime for runtime in (Detector, Segmenter, LidarDetector)
+}
 
 
 def open_predictor(path: Path, *, exact: bool = False) -> Predictor:
@@ -38,7 +42,7 @@ def open_predictor(path: Path, *, exact: bool = False) -> Predictor:
         CheckpointError: The file is no sound weight file.
     """
     if is_bundle(path):
-        return Segmenter(path) if read_manifest(path).task == "segmentation" else Detector(path)
+        return _RUNTIMES[read_manifest(path).task](path)
     from limbeck.torch_predictor import open_weights
 
     return open_weights(path, "fp32" if exact else "auto")
@@ -55,29 +59,52 @@ def is_bundle(path: Path) -> bool:
     return path.is_dir()
 
 
-def images_in(paths: Sequence[Path]) -> list[Path]:
-    """Return the image files given and those in the folders given, sorted within each folder.
+@dataclass(frozen=True, slots=True)
+class FileKind:
+    """Files that a model may read, by their endings in lower case."""
+
+    name: str
+    suffixes: frozenset[str]
+
+
+IMAGES, CLOUDS = FileKind("image", IMAGE_SUFFIXES), FileKind("point cloud", CLOUD_SUFFIXES)
+KINDS: Mapping[RuntimeTask, FileKind] = {"detection2d": IMAGES, "segmentation": IMAGES, "detection3d": CLOUDS}
+
+
+def files_in(paths: Sequence[Path], task: RuntimeTask) -> list[Path]:
+    """Return the files given and those in the folders given that a model of a task reads, sorted within each folder.
 
     Raises:
-        DataError: A path does not exist, or there is no image.
+        DataError: A path does not exist, a file is of the other kind, or there is nothing to look at.
     """
-    missing = [f"{path}: no such file or folder" for path in paths if not path.exists()]
-    if missing:
-        raise DataError("These images cannot be read:", missing)
-    found = [image for path in paths for image in _images_of(path)]
+    kind = KINDS[task]
+    other = CLOUDS if kind is IMAGES else IMAGES
+    problems = [f"{path}: no such file or folder" for path in paths if not path.exists()]
+    problems += [
+        f"{path}: is {_a(other.name)}, and the model reads {kind.name}s"
+        for path in paths
+        if path.is_file() and path.suffix.lower() in other.suffixes
+    ]
+    if problems:
+        raise DataError(f"These {kind.name}s cannot be read:", problems)
+    found = [file for path in paths for file in _files_of(path, kind)]
     if not found:
-        raise DataError("There is no image to look at:", [f"{path}: holds no image" for path in paths])
+        raise DataError(f"There is no {kind.name} to look at:", [f"{path}: holds no {kind.name}" for path in paths])
     return found
 
 
-def _images_of(path: Path) -> Iterable[Path]:
+def _files_of(path: Path, kind: FileKind) -> Iterable[Path]:
     if not path.is_dir():
         return [path]
-    return sorted(file for file in path.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES)
+    return sorted(file for file in path.iterdir() if file.suffix.lower() in kind.suffixes)
+
+
+def _a(noun: str) -> str:
+    return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
 
 
 def evaluate_file(path: Path, config: RunConfig, tiles: Tiles | None = None) -> dict[PartName, Tally[Any]]:
-    """Measure a bundle or a weight file on the validation images of a run's data, and on its test images if it has any.
+    """Measure a bundle or a weight file on the validation part of a run's data, and on its test part if it has any.
 
     Args:
         path: The bundle folder or the weight file.
@@ -89,27 +116,16 @@ def evaluate_file(path: Path, config: RunConfig, tiles: Tiles | None = None) -> 
         IncompatibleError: The model is for another task.
     """
     from limbeck.tasks.load import load_task
+    from limbeck.torch_predictor import answer_frame
 
     val, predictor = load_task(config), open_predictor(path, exact=True)
+    if predictor.task != config.task:
+        raise IncompatibleError(f"The model is for the task {predictor.task}, and the run file for {config.task}.")
     parts: dict[PartName, AnyTask | None] = {"val": val, "test": val.on_test}
     found: dict[PartName, Tally[Any]] = {}
     for part, task in parts.items():
         if task is not None:
             found[part] = tally = task.tally(thorough=True)
             for frame in task.frames["val"]:
-                tally.add([_answer(predictor, task, frame, tiles)], [frame])
+                tally.add([answer_frame(predictor, task, frame, tiles)], [frame])
     return found
-
-
-def _answer(predictor: Predictor, task: AnyTask, frame: Frame, tiles: Tiles | None) -> Detections2D | Segmentation:
-    """Return the answer for one image in the classes of the data."""
-    from limbeck.tasks.segmentation import SegmentationTask
-    from limbeck.torch_predictor import as_boxes, as_segmentation
-
-    if predictor.task == "segmentation":
-        if isinstance(task, SegmentationTask):
-            maps = task.read_maps(frame, predictor.maps)
-            return as_segmentation(predictor.segment(frame.path, maps, tiles), task.classes)
-    elif not isinstance(task, SegmentationTask):
-        return as_boxes(predictor.detect(frame.path), task.classes)
-    raise IncompatibleError(f"The model is for the task {predictor.task}, and the run file for another one.")

@@ -174,10 +174,10 @@ def _data_facts(task: AnyTask) -> dict[str, Any]:
         "train_images": len(frames["train"]),
         "val_images": len(frames["val"]),
         "classes": list(task.classes),
-        "size": list(data.size),
-        "resize": data.resize,
-        "val_annotations": str(next(iter(task.annotation_paths("val")), data.val.images)),
-        "val_images_dir": str(data.val.images.resolve()),
+        "size": list(task.size),
+        "resize": task.resize,
+        "val_annotations": str(next(iter(task.annotation_paths("val")), data.val.folder)),
+        "val_images_dir": str(data.val.folder.resolve()),
         "skipped": list(task.skipped),
     }
 

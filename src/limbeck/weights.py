@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from limbeck.core.model import Model, ModelConfig
+from limbeck.core.model import InputSize, Model, ModelConfig
 from limbeck.errors import CheckpointError, LimbeckError, first_detail
 from limbeck.files import write_text
 from limbeck.imaging import ResizeMode
@@ -30,8 +30,8 @@ class WeightsInfo:
     Attributes:
         model: Settings of the model; ``model`` names its class.
         classes: Class names in the order of the logits.
-        size: Width and height of the network's input in pixels.
-        resize: How an image is fitted onto it.
+        size: See `limbeck.core.model.InputSize`.
+        resize: How an image is fitted onto the canvas; None for point clouds.
         metrics: What the model reached on the validation data.
         methods: The methods that trained it; empty for a plain training.
         licence: Terms of the weights, as the run file states them.
@@ -45,8 +45,8 @@ class WeightsInfo:
 
     model: dict[str, Any]
     classes: tuple[str, ...]
-    size: tuple[int, int]
-    resize: ResizeMode
+    size: InputSize
+    resize: ResizeMode | None
     metrics: dict[str, float] = field(default_factory=dict)
     methods: tuple[str, ...] = ()
     licence: str = "unknown"
@@ -56,6 +56,17 @@ class WeightsInfo:
     train_memory_bytes: int | None = None
     limbeck: str = ""
     format: int = FORMAT
+
+    @property
+    def canvas(self) -> tuple[tuple[int, int], ResizeMode]:
+        """Width and height of the canvas in pixels, and how an image is fitted onto it.
+
+        Raises:
+            CheckpointError: The model reads no images.
+        """
+        if self.resize is None or len(self.size) != 2:
+            raise CheckpointError(f"The model {self.model['model']} reads no images.")
+        return (self.size[0], self.size[1]), self.resize
 
 
 def save_weights(path: Path, state: dict[str, Tensor], info: WeightsInfo) -> None:

@@ -22,7 +22,7 @@ from limbeck.training.doctor.examination import Known, examine
 from limbeck.training.doctor.findings import Finding, verdict
 from limbeck.training.doctor.teacher import score_findings
 from limbeck.training.fit import BEST, build_methods, fit, seeded_model
-from limbeck.training.teacher import FrozenTeacher, inherit_weights
+from limbeck.training.teacher import FrozenTeacher, inherit_weights, inheritance
 from limbeck.version import VERSION
 from limbeck.weights import WeightsInfo, load_weights, read_info, read_model
 
@@ -124,10 +124,10 @@ class Workshop:
         teacher = load_weights(self.weights_of(TEACHER))[0] if taught(training.methods) else None
         inputs = inputs_of(student.spec, teacher.spec if teacher is not None else None)
         methods = build_methods(
-            training.methods, student, teacher, self.task.val_loader(1, inputs), self.config.data.size, training.seed
+            training.methods, student, teacher, self.task.val_loader(1, inputs), self.task.canvas_wh, training.seed
         )
-        if teacher is not None and any(method.inherits() for method in training.methods):
-            self.say(f"  {inherit_weights(student, teacher)}")
+        if teacher is not None and (kind := inheritance(training.methods)) is not None:
+            self.say(f"  {inherit_weights(student, teacher, kind)}")
         for sentence in (sentence for method in methods for sentence in method.describe()):
             self.say(f"  {sentence}")
         fit(
@@ -147,8 +147,8 @@ class Workshop:
         return WeightsInfo(
             model=training.model.model_dump(mode="json"),
             classes=self.task.classes,
-            size=self.config.data.size,
-            resize=self.config.data.resize,
+            size=self.task.size,
+            resize=self.task.resize,
             methods=tuple(method.name for method in training.methods),
             licence=self.config.licence,
             data_licence=self.config.data.licence,
@@ -161,7 +161,7 @@ class Workshop:
         measured = measure(
             self.weights_of(name),
             self.task,
-            self.config.data.size,
+            self.task.size,
             device=self.device,
             samples=self.config.bootstrap_samples,
             seed=self.config.seed,

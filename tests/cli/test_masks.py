@@ -133,7 +133,7 @@ def test_options_of_the_other_task_are_refused(model, images, finished_mask_run,
         ),
         "must be below 0.9": ("predict", model, images, "--tile-overlap", 0.95),
         "The model is for the task segmentation": ("eval", model, finished_run.run_file),
-        "only boxes are converted": (
+        "only those are converted": (
             "data",
             "convert",
             finished_mask_run.run_file,

@@ -12,7 +12,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from limbeck.data.config import SplitConfig
+from limbeck.data.cloud_config import CloudDataConfig
+from limbeck.data.cloud_readers import read_cloud_parts
+from limbeck.data.cloud_records import CloudData
+from limbeck.data.config import PartName, SplitConfig
 from limbeck.data.mask_config import MaskDataConfig
 from limbeck.data.mask_readers import read_mask_parts
 from limbeck.data.mask_records import MaskData
@@ -174,3 +177,68 @@ class PublicData:
 @pytest.fixture
 def public() -> PublicData:
     return PublicData()
+
+
+@dataclass
+class CloudFolder:
+    """Two clouds of 500 points per part in the format boxes, each with a car that holds points and a post that may."""
+
+    root: Path
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def config(self) -> CloudDataConfig:
+        return CloudDataConfig.model_validate(self.settings)
+
+    def read(self, part: PartName = "train", verify: bool = False) -> CloudData:
+        return read_cloud_parts(self.config, verify)[part]
+
+    def problems(self, verify: bool = False) -> tuple[str, ...]:
+        """The problems for which the data set cannot be read."""
+        with pytest.raises(DataError) as caught:
+            read_cloud_parts(self.config, verify)
+        return caught.value.problems
+
+    def cloud(self, name: str = "a.bin", part: str = "train") -> Path:
+        return self.root / part / "clouds" / name
+
+    def labels(self, name: str = "a.json", part: str = "train") -> Path:
+        return self.root / part / "labels" / name
+
+    def car(self, **changes: Any) -> dict[str, Any]:
+        return {"class": "car", "centre": [5, 0, 0], "size": [4, 2, 1.5], "yaw": 0.5, **changes}
+
+    def post(self, **changes: Any) -> dict[str, Any]:
+        return {"class": "post", "centre": [-5, 2, 0], "size": [0.5, 0.5, 2], "yaw": 0, **changes}
+
+    def write_boxes(self, *boxes: Any, name: str = "a.json", part: str = "train") -> Path:
+        path = self.labels(name, part)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps({"boxes": boxes}))
+        return path
+
+    def write_cloud(self, points: np.ndarray, name: str = "a.bin", part: str = "train") -> Path:
+        path = self.cloud(name, part)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.suffix == ".npy":
+            np.save(path, points)
+        else:
+            points.astype("<f4").tofile(path)
+        return path
+
+
+@pytest.fixture
+def clouds(tmp_path: Path) -> CloudFolder:
+    """A data set of the format boxes: clouds a.bin and b.npy, written and sound."""
+    parts = {
+        part: {"clouds": tmp_path / part / "clouds", "labels": tmp_path / part / "labels"} for part in ("train", "val")
+    }
+    folder = CloudFolder(tmp_path, {"format": "boxes", **parts})
+    generator = np.random.default_rng(0)
+    for part in parts:
+        for name in ("a.bin", "b.npy"):
+            points = generator.uniform(-10, 10, (500, 4)).astype(np.float32)
+            points[:40, :3] = generator.uniform([4.5, -0.5, -0.5], [5.5, 0.5, 0.5], (40, 3))
+            folder.write_cloud(points, name, part)
+            folder.write_boxes(folder.car(), folder.post(), name=f"{name[0]}.json", part=part)
+    return folder

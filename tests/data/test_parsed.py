@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from limbeck.data.parsed import BrokenEntryError, ImageEntry, choose_categories, clip_box
-from limbeck.errors import DataError
+from limbeck.data.parsed import ImageEntry, choose_categories, clip_box
+from limbeck.errors import BrokenEntryError, DataError
 
 IMAGE = ImageEntry("a.jpg", (400, 60))
 

@@ -9,8 +9,11 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
+from golden_centre_checks import CENTRE_CHECKS
 from golden_dense_checks import bckd_levels, gfl_head
+from golden_geometry_checks import GEOMETRY_CHECKS
 from golden_hsd_checks import HSD_CHECKS
+from golden_itkd_checks import ITKD_CHECKS
 from golden_lix_checks import LIX_CHECKS
 from golden_normal_checks import NORMAL_CHECKS
 from golden_sdd_checks import SDD_CHECKS
@@ -211,7 +214,10 @@ CHECKS: dict[str, Callable[[Case], Results]] = {
     "mgd": _mgd,
     "pkd": _pkd,
     "qfl": _qfl,
+    **CENTRE_CHECKS,
+    **GEOMETRY_CHECKS,
     **HSD_CHECKS,
+    **ITKD_CHECKS,
     **LIX_CHECKS,
     **NORMAL_CHECKS,
     **SDD_CHECKS,
@@ -220,22 +226,6 @@ CHECKS: dict[str, Callable[[Case], Results]] = {
 
 LATER: dict[str, tuple[str, ...]] = {
     "the classic distillation losses are not written yet": ("fbkd_loss", "fgd"),
-    "rotated boxes are not written yet": ("box_corners_bev", "iou_degenerate", "iou_pairs", "nms_2d", "rotated_nms"),
-    "itKD is not written yet": (
-        "assign_targets",
-        "autoencoder",
-        "center_decode",
-        "center_head",
-        "circle_nms",
-        "draw_gaussian",
-        "fast_focal",
-        "gaussian_radius",
-        "head_attention",
-        "pillar_feature_net",
-        "pillar_scatter",
-        "reg_l1",
-        "rpn_neck",
-    ),
 }
 """Kinds of later issues by the reason why they are skipped."""
 

@@ -55,7 +55,7 @@ def _valid_everywhere(arrays: Arrays) -> Arrays:
 
 PLANTED: dict[str, tuple[str, Callable[[Arrays], Arrays]]] = {
     "bcdl_k7_beta2": ("bcdl_k1_beta2", lambda arrays: arrays),
-    "head_attention": ("dfl", lambda arrays: arrays),
+    "fgd": ("dfl", lambda arrays: arrays),
     "planted_entry": ("dfl", lambda arrays: arrays),
     "dfl_rows": ("dfl", _corrupted("out.rows")),
     "dfl_gradient": ("dfl", _corrupted("grad.logits")),
@@ -97,7 +97,7 @@ def test_unseen_entry_of_a_known_kind_passes(outcome: str) -> None:
 
 
 def test_later_kind_is_skipped_by_name(outcome: str) -> None:
-    assert "bckd/head_attention: itKD is not written yet" in outcome
+    assert "bckd/fgd: the classic distillation losses are not written yet" in outcome
 
 
 def test_unknown_kind_fails(outcome: str) -> None:

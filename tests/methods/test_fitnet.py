@@ -117,3 +117,11 @@ def test_segmenters_of_other_widths_and_strides(make_segmenter, make_mask_batch,
     term.backward()
     assert all(p.grad.any() for p in student.levels.parameters())
     assert distil.describe()[-1] == "not compared, because nothing fits: the teacher's stride 2"
+
+
+def test_the_maps_of_lidar_detectors_seen_from_above_are_compared(make_lidar_detector, make_clouds, make_step):
+    student, teacher = make_lidar_detector(width=0.5), make_lidar_detector(seed=1)
+    step = make_step(student, teacher, make_clouds())
+    distil = Fitnet(Fitnet.Config(), student=student.spec, teacher=teacher.spec)
+    adapted = distil.pairs.adapters[0](step.student_out.features[0])
+    torch.testing.assert_close(distil(step).losses["fitnet"], (adapted - step.teacher_out.features[0]).square().mean())

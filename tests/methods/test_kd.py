@@ -117,3 +117,41 @@ def test_the_term_of_a_segmenter_against_a_loop(make_segmenter, make_mask_batch,
 def test_a_detector_does_not_teach_a_segmenter(make_segmenter, make_detector):
     with pytest.raises(IncompatibleError, match="the teacher is for detection2d"):
         method(make_segmenter(), make_detector())
+
+
+@pytest.mark.parametrize("scores", ["softmax", "sigmoid"])
+@pytest.mark.parametrize("locations", ["positive", "all"])
+def test_the_heat_maps_of_lidar_detectors_against_a_loop(
+    scores, locations, make_lidar_detector, make_clouds, make_step
+):
+    student, teacher = make_lidar_detector(), make_lidar_detector(seed=1)
+    step = make_step(student, teacher, make_clouds())
+    maps = [side.groups[0]["hm"] for side in (step.student_out, step.teacher_out)]
+    targets, total = step.assignment.groups[0], 0.0
+    places = targets.mask.nonzero().tolist()
+    if locations == "positive":
+        cells = [(sample, int(targets.index[sample, place])) for sample, place in places]
+    else:
+        cells = torch.cartesian_prod(torch.arange(2), torch.arange(maps[0][0, 0].numel())).tolist()
+    for sample, cell in cells:
+        mine, its = (side[sample].flatten(1)[:, cell] / 2.0 for side in maps)
+        if scores == "softmax":
+            pairs = [[torch.cat([side, side.new_zeros(1)]).softmax(0) for side in (mine, its)]]
+        else:
+            pairs = [[torch.stack([side[k], side.new_zeros(())]).softmax(0) for side in (mine, its)] for k in range(2)]
+        total = total + sum(4 * (p * (p / q).log()).sum() for q, p in pairs)
+    config = Kd.Config(scores=scores, locations=locations)
+    found = Kd(config, student=student.spec, teacher=teacher.spec)(step).losses["kd"]
+    torch.testing.assert_close(found, total / step.assignment.normaliser, rtol=1e-4, atol=1e-6)
+
+
+def test_lidar_detectors_with_other_cells_are_refused(make_lidar_detector):
+    student, teacher = make_lidar_detector(), make_lidar_detector(pillar=(1.0, 1.0))
+    with pytest.raises(IncompatibleError, match="compares cell by cell"):
+        Kd(Kd.Config(), student=student.spec, teacher=teacher.spec)
+
+
+def test_sigmoid_scores_teach_a_single_class_without_background(make_detector, make_batch, make_step):
+    student, teacher = make_detector(classes=("bolt",)), make_detector(classes=("bolt",), seed=1)
+    distil = Kd(Kd.Config(scores="sigmoid", background=False), student=student.spec, teacher=teacher.spec)
+    assert distil(make_step(student, teacher, make_batch())).losses["kd"] > 0

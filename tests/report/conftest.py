@@ -36,7 +36,7 @@ def make_run(tmp_path: Path) -> Callable[..., Path]:
 class Outline(HTMLParser):
     """Collects tags with their attributes, and checks that every element is closed in order."""
 
-    VOID = frozenset({"meta", "img", "link", "br", "hr", "input"})
+    VOID = frozenset({"meta", "img", "link", "br", "hr", "input", "wbr"})
 
     def __init__(self, page: str) -> None:
         super().__init__()

@@ -133,6 +133,17 @@ def test_all_is_written(outcome: ComparisonOutcome) -> None:
     assert outcome.plot.read_bytes() == before
 
 
+def test_what_is_compared_on_clouds_is_not_said_to_be_compared_on_images(outcome: ComparisonOutcome) -> None:
+    on_clouds = replace(outcome, noun="cloud")
+    write_comparison(on_clouds)
+    table = on_clouds.table.read_text(encoding="utf-8")
+    assert "20 validation clouds; seeds 0, 5" in table
+    assert "4.0 ms per cloud" in table
+    assert "image" not in table
+    (legend,) = draw(outcome.rows, None, "AP", "cloud").legends
+    assert "95 % interval over the validation clouds" in [text.get_text() for text in legend.get_texts()]
+
+
 def words(canvas: Any) -> list[str]:
     return [text.get_text() for axes in canvas.axes for text in axes.texts]
 

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
-from PIL import Image
 
 from limbeck.errors import DataError
 from limbeck.report.detection.collect import collect
@@ -45,37 +42,30 @@ def test_pictures_that_are_gone_are_named(make_run: Any) -> None:
     assert first not in [picture.file_name for picture in shown.pictures]
 
 
-@pytest.fixture
-def photographs(tmp_path: Path) -> Path:
-    for number in range(MAX_PICTURES + 3):
-        Image.new("RGB", (40, 20)).save(tmp_path / f"{number}.png")
-    return tmp_path
-
-
-def hung(folder: Path, num_bytes: int, refused: int | None = None) -> Any:
-    def draw(position: int, image: Image.Image) -> Picture:
+def hung(num_bytes: int, refused: int | None = None) -> Any:
+    def draw(position: int) -> Picture:
         if position == refused:
             raise DataError("Not this one:", ["refused"])
-        return Picture(str(position), (Panel("truth", "", bytes(num_bytes), str(image.size)),))
+        return Picture(str(position), (Panel("truth", "", bytes(num_bytes), ""),))
 
-    count = len(list(folder.iterdir()))
-    return hang(range(count - 1, -1, -1), [f"{number}.png" for number in range(count)], folder, draw)
+    count = MAX_PICTURES + 3
+    return hang(range(count - 1, -1, -1), [f"{number}.png" for number in range(count)], draw)
 
 
-def test_pictures_hang_in_their_order_until_there_are_enough(photographs: Path) -> None:
-    shown = hung(photographs, 10)
+def test_pictures_hang_in_their_order_until_there_are_enough() -> None:
+    shown = hung(10)
 
     assert [picture.file_name for picture in shown.pictures] == [str(n) for n in range(MAX_PICTURES + 2, 2, -1)]
     assert shown.differing == MAX_PICTURES + 3
     assert shown.missing == ()
 
 
-def test_pictures_hang_until_the_page_is_full(photographs: Path) -> None:
-    assert len(hung(photographs, MAX_BYTES // 3).pictures) == 3
+def test_pictures_hang_until_the_page_is_full() -> None:
+    assert len(hung(MAX_BYTES // 3).pictures) == 3
 
 
-def test_a_picture_that_cannot_be_drawn_makes_room_for_the_next(photographs: Path) -> None:
-    shown = hung(photographs, 10, refused=MAX_PICTURES + 1)
+def test_a_picture_that_cannot_be_drawn_makes_room_for_the_next() -> None:
+    shown = hung(10, refused=MAX_PICTURES + 1)
 
     assert len(shown.pictures) == MAX_PICTURES
     assert shown.missing == (f"{MAX_PICTURES + 1}.png",)

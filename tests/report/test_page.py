@@ -157,5 +157,5 @@ def test_a_task_without_a_page_is_named(make_run: Any) -> None:
     facts = json.loads((folder / "run.json").read_text())
     (folder / "run.json").write_text(json.dumps(facts | {"task": "detection4d"}))
 
-    with pytest.raises(RunFolderError, match="the task 'detection4d'; a report is written for detection2d or segm"):
+    with pytest.raises(RunFolderError, match="'detection4d'; a report is written for detection2d, detection3d or seg"):
         write_report(folder)

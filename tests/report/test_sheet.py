@@ -17,7 +17,7 @@ from limbeck.report.sheet import (
     MAX_TILES,
     TILES,
     draw_sheet,
-    shown_images,
+    shown_samples,
     smallest_boxes,
 )
 from limbeck.report.sheet_layout import WIDTH
@@ -54,7 +54,7 @@ def test_every_class_and_an_ignore_region_are_shown() -> None:
     records[13] = record("13", [whole], [2])
     records[31] = record("31", [whole, whole], [0, 1])
     records[47] = record("47", [whole], [0], [True])
-    rows = shown_images(records)
+    rows = shown_samples(records)
     assert {13, 31, 47} <= set(rows)
     assert len(rows) == len(set(rows)) == TILES
     assert rows == sorted(rows)
@@ -62,12 +62,12 @@ def test_every_class_and_an_ignore_region_are_shown() -> None:
 
 def test_more_images_are_shown_where_classes_need_them() -> None:
     for classes, shown in ((15, 15), (MAX_TILES + 9, MAX_TILES)):
-        assert len(shown_images([record(f"{n}", [(0, 0, 9, 9)], [n]) for n in range(classes)])) == shown
+        assert len(shown_samples([record(f"{n}", [(0, 0, 9, 9)], [n]) for n in range(classes)])) == shown
 
 
 def test_few_images_and_none() -> None:
-    assert shown_images([record("a"), record("b")]) == [0, 1]
-    assert shown_images([]) == []
+    assert shown_samples([record("a"), record("b")]) == [0, 1]
+    assert shown_samples([]) == []
 
 
 def test_the_smallest_boxes_on_the_canvas_one_of_each_image() -> None:

@@ -56,8 +56,11 @@ def test_cards_leave_out_what_was_not_measured(make_run: Any) -> None:
 
 
 def test_the_costs_of_the_models(make_run: Any) -> None:
-    evaluations = [model.evaluation for model in collect(make_run()).models.values()]
-    rows = {row.title: row for row in cost_rows([replace(evaluations[0], train_seconds=None), *evaluations[1:]])}
+    run = collect(make_run())
+    evaluations = [model.evaluation for model in run.models.values()]
+    rows = {
+        row.title: row for row in cost_rows([replace(evaluations[0], train_seconds=None), *evaluations[1:]], run.facts)
+    }
 
     assert [value for value, _ in rows["Training time"].cells] == ["n/a", "1 min 36 s", "1 min 36 s"]
     assert [value for value, _ in rows["Parameters"].cells] == ["23.5 M", "2.35 M", "2.35 M"]
@@ -74,8 +77,9 @@ def test_a_metric_with_and_without_interval_and_not_measured(make_run: Any) -> N
 
 
 def test_memory_and_checkpoint(make_run: Any) -> None:
-    models = [model.evaluation for model in collect(make_run()).models.values()]
-    rows = {row.title: row for row in cost_rows([replace(models[0], train_memory_bytes=None), *models[1:]])}
+    run = collect(make_run())
+    models = [model.evaluation for model in run.models.values()]
+    rows = {row.title: row for row in cost_rows([replace(models[0], train_memory_bytes=None), *models[1:]], run.facts)}
     assert [value for value, _ in rows["Memory, training"].cells] == ["n/a", "912.0 MB", "912.0 MB"]
     assert rows["Memory, testing"].cells[0][0] == "412.0 MB"
     assert rows["Training checkpoint"].cells[2][0] == "28.4 MB"

@@ -4,8 +4,10 @@ from lightning.pytorch.utilities.model_summary import ModelSummary
 
 from limbeck.config import TrainConfig
 from limbeck.errors import IncompatibleError
+from limbeck.methods.hsd import Hsd
+from limbeck.methods.sparsekd import Sparsekd
 from limbeck.training.module import Distillation
-from limbeck.training.teacher import FrozenTeacher, inherit_weights
+from limbeck.training.teacher import FrozenTeacher, inherit_weights, inheritance
 
 
 @pytest.fixture
@@ -98,3 +100,39 @@ def test_a_student_inherits_what_has_the_same_name_and_shape(make_detector):
 def test_a_student_that_shares_nothing_is_refused(make_detector):
     with pytest.raises(IncompatibleError, match="share no weight"):
         inherit_weights(torch.nn.Linear(3, 3), make_detector())
+
+
+def test_a_narrower_student_inherits_every_kth_channel(make_lidar_detector):
+    student, teacher = make_lidar_detector(width=0.5), make_lidar_detector(seed=1)
+    sentence = inherit_weights(student, teacher, "thinned")
+    assert "100% of its weights" in sentence
+    own, given = student.state_dict(), teacher.state_dict()
+    assert torch.equal(own["neck.blocks.1.0.0.weight"], given["neck.blocks.1.0.0.weight"][::2, ::2])
+    assert torch.equal(own["centre_head.shared.0.weight"], given["centre_head.shared.0.weight"][:, ::2])
+    assert torch.equal(own["pillars.first.linear.weight"], given["pillars.first.linear.weight"])
+
+
+def test_thinned_layers_that_follow_one_another_stay_together(make_lidar_detector, make_clouds):
+    """If the channels that are left out add nothing, the student gives every second channel of the teacher's map."""
+    student, teacher = make_lidar_detector(width=0.5), make_lidar_detector(seed=1)
+    with torch.no_grad():
+        for name, value in teacher.state_dict().items():
+            if name.startswith("neck") and name.endswith(".0.weight") and value.ndim == 4 and value.shape[1] > 8:
+                value[:, 1::2] = 0
+    inherit_weights(student, teacher, "thinned")
+    batch = make_clouds()
+    wide, narrow = teacher.eval().features(batch)[0], student.eval().features(batch)[0]
+    torch.testing.assert_close(narrow, wide[:, ::2])
+
+
+def test_a_width_that_does_not_divide_is_not_thinned(make_lidar_detector):
+    student, teacher = make_lidar_detector(width=0.75), make_lidar_detector(seed=1)
+    inherit_weights(student, teacher, "thinned")
+    own, given = student.state_dict(), teacher.state_dict()
+    assert own["neck.blocks.0.0.0.weight"].shape != given["neck.blocks.0.0.0.weight"].shape
+
+
+def test_the_most_that_a_method_asks_for_is_inherited():
+    assert inheritance([Sparsekd.Config(), Hsd.Config(inherit=True)]) == "thinned"
+    assert inheritance([Hsd.Config(inherit=True)]) == "equal"
+    assert inheritance([Hsd.Config(), Sparsekd.Config(inherit=False)]) is None

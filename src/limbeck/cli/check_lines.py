@@ -16,6 +16,7 @@ from limbeck.data.config import PARTS, AnyDataConfig, PartName
 from limbeck.data.duplicates import Pair
 from limbeck.errors import LimbeckError
 from limbeck.files import write_json
+from limbeck.report.collect import IMAGE
 from limbeck.report.formats import counted
 from limbeck.tasks.base import PartData
 
@@ -43,10 +44,11 @@ def conclude(
     config: AnyDataConfig,
     found: Found,
     *,
-    near: Sequence[Sequence[Pair]],
-    compared: Mapping[PartName, int],
     to: Path | None,
     draw: Callable[[], Image.Image],
+    near: Sequence[Sequence[Pair]] = (),
+    compared: Mapping[PartName, int] | None = None,
+    noun: str = IMAGE,
 ) -> None:
     """Print what the parts have in common, write what was asked for, and print problems, warnings and the verdict.
 
@@ -54,10 +56,11 @@ def conclude(
         out: Where to print.
         config: The data.
         found: What was found in it.
-        near: Validation images that show the same picture as a training image, in groups.
-        compared: How many images of each part were looked at for duplicates.
         to: Folder for the sheet of samples and the numbers; None to write nothing.
         draw: Draws the sheet.
+        near: Validation images that show the same picture as a training image, in groups.
+        compared: How many images of each part were looked at for duplicates; None for all.
+        noun: What the data consists of.
 
     Raises:
         LimbeckError: The folder cannot be written.
@@ -65,13 +68,13 @@ def conclude(
     if near:
         _print_near(out, near, config)
     images = {part: len(data.records) for part, data in found.data.items()}
-    _print_lines(out, "", _not_compared(compared, images))
+    _print_lines(out, "", _not_compared(compared or images, images))
     if to is not None:
         _write(found, to, draw)
         _print_lines(out, "", [f"numbers: {to / NUMBERS}", *([f"samples: {to / SHEET}"] if found.data else [])])
     _print_lines(out, "[red]problem:[/] ", found.problems)
     _print_lines(out, "[yellow]warning:[/] ", found.warnings)
-    _print_lines(out, "", [_verdict(images, found.problems, found.warnings)])
+    _print_lines(out, "", [_verdict(images, noun, found.problems, found.warnings)])
 
 
 def _write(found: Found, to: Path, draw: Callable[[], Image.Image]) -> None:
@@ -101,7 +104,7 @@ def _pair_cells(group: Sequence[Pair], config: AnyDataConfig) -> tuple[str, str,
     best = group[0]
     others = len({pair.val for pair in group}) - 1
     notes = (["mirrored"] if best.mirrored else []) + ([f"and {others} more"] if others else [])
-    val, train = _relative(best.val, config.val.images), _relative(best.train, config.train.images)
+    val, train = _relative(best.val, config.val.folder), _relative(best.train, config.train.folder)
     return escape(val), escape(train), f"{best.likeness:.3f}", ", ".join(notes)
 
 
@@ -117,11 +120,11 @@ def _relative(path: Path, folder: Path) -> str:
     return str(path.relative_to(folder) if path.is_relative_to(folder) else path)
 
 
-def _verdict(images: Mapping[PartName, int], problems: Collection[str], warnings: Collection[str]) -> str:
+def _verdict(images: Mapping[PartName, int], noun: str, problems: Collection[str], warnings: Collection[str]) -> str:
     """Return the last sentence of a check."""
     parts = [f"{count} {PARTS[part]}" for part, count in images.items()]
     listed = [", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts
-    looked_at = f"{' and '.join(listed) or 'no'} images"
+    looked_at = f"{' and '.join(listed) or 'no'} {noun}s"
     if problems:
         count = counted(len(problems), "problem")
         return f"{looked_at} are sound; {count}: a training would stop, or leave out what is broken (data.on_broken)"

@@ -71,7 +71,7 @@ def convert(
             raise LimbeckError(f"Give either a run file or {' '.join(both)}, not both.")
         data = load_config(run_file, overrides or ()).data
         if not isinstance(data, DataConfig):
-            raise LimbeckError(f"{run_file} is about masks; only boxes are converted.")
+            raise LimbeckError(f"{run_file} is not about images with boxes; only those are converted.")
         parts = read_parts(data)
     elif source is None or images is None:
         raise LimbeckError("Give a run file, or say with --from and --images what to convert.")
@@ -96,15 +96,17 @@ def check(
         Path | None, typer.Option("--out", help="Write samples (sheet.png) and all numbers (check.json) here.")
     ] = None,
 ) -> None:
-    """Decode every image, list all problems, and say what the data holds and what it holds twice.
+    """Decode every image or cloud, list all problems, and say what the data holds and what it holds twice.
 
     Ends with exit code 2 if there are problems.
 
     Example: `limbeck data check run.yaml --out checked`
     """
+    from limbeck.cli.cloud_check import check_clouds
     from limbeck.cli.data_check import check_data
     from limbeck.cli.mask_check import check_masks
     from limbeck.config import load_config
+    from limbeck.data.cloud_config import CloudDataConfig
     from limbeck.data.config import DataConfig
     from limbeck.data.mask_config import MaskDataConfig
 
@@ -112,6 +114,8 @@ def check(
     problems: tuple[str, ...] = ()
     if isinstance(config.data, MaskDataConfig):
         problems = check_masks(config.data, out, to=to, seed=config.seed).problems
+    elif isinstance(config.data, CloudDataConfig):
+        problems = check_clouds(config.data, out, to=to, seed=config.seed).problems
     elif isinstance(config.data, DataConfig):
         problems = check_data(config.data, out, to=to, seed=config.seed).problems
     if problems:
@@ -141,4 +145,32 @@ def scenes(
     config = StreetConfig(*size, night=night, fog=fog, ambiguity=ambiguity, holes=holes)
     settings = write_street_scenes(folder, {"train": train, "val": val}, seed, config)
     say(f"{train + val} scenes are in {folder}. Settings that read them:\n")
+    say(write_settings({"data": settings}).rstrip())
+
+
+@app.command()
+def clouds(
+    folder: Annotated[Path, typer.Argument(help="The folder to write, new or empty.", show_default=False)],
+    train: Annotated[int, typer.Option(min=1, help="Clouds to train on.")] = 400,
+    val: Annotated[int, typer.Option(min=1, help="Clouds to evaluate on.")] = 100,
+    seed: Annotated[int, typer.Option(min=0, help="Another seed gives other scenes.")] = 0,
+    rings: Annotated[int, typer.Option(help="Rings of the LiDAR, from -25 to 3 degrees.")] = 32,
+    azimuth_step: Annotated[float, typer.Option(help="Degrees from one ray of a ring to the next.")] = 0.5,
+    max_range: Annotated[float, typer.Option("--range", help="Metres beyond which there is no point.")] = 60.0,
+    field_of_view: Annotated[float, typer.Option(help="Degrees that the LiDAR sees around straight ahead.")] = 360.0,
+    clutter: Annotated[float, typer.Option(help="How much stands about that is no object, from 0 to 1.")] = 0.5,
+) -> None:
+    """Make point clouds of streets with the boxes of all road users, and print the settings that read them.
+
+    Example: `limbeck data clouds lidar --train 400 --val 100 --seed 0`
+    """
+    from limbeck.data.lidar.config import LidarSceneConfig
+    from limbeck.data.lidar.writing import write_lidar_scenes
+    from limbeck.run_file import write_settings
+
+    config = LidarSceneConfig(
+        rings=rings, azimuth_step=azimuth_step, max_range=max_range, field_of_view=field_of_view, clutter=clutter
+    )
+    settings = write_lidar_scenes(folder, {"train": train, "val": val}, seed, config)
+    say(f"{train + val} clouds are in {folder}. Settings that read them:\n")
     say(write_settings({"data": settings}).rstrip())

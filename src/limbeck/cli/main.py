@@ -129,14 +129,16 @@ def distill(run_file: RunFile, overrides: Overrides = None) -> None:
 @app.command()
 def demo(
     task: Annotated[
-        Literal["detection2d", "segmentation"], typer.Option(help="What is distilled: a detector or a segmenter.")
+        Literal["detection2d", "segmentation", "detection3d"],
+        typer.Option(help="What is distilled: a detector, a segmenter or a LiDAR detector."),
     ] = "detection2d",
     quick: Annotated[bool, typer.Option("--quick", help="A shorter run that only shows that all works.")] = False,
     runs_dir: Annotated[Path, typer.Option(help="Where the run folder goes.")] = Path("runs"),
 ) -> None:
-    """Distil a model on real photographs that ship with limbeck: freight wagons, or road surfaces with potholes.
+    """Distil a model on data that comes with limbeck: photographs of wagons or of potholes, or simulated clouds.
 
-    The teacher of the segmenter sees the disparity too; its student sees the photograph alone.
+    The teacher of the segmenter sees the disparity too; its student sees the photograph alone. The clouds for the LiDAR
+    detector are made first.
 
     Example: `limbeck demo --task segmentation`
     """

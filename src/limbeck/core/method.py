@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Generic
+from typing import Any, ClassVar, Generic, Literal
 
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
@@ -82,6 +82,10 @@ class Terms:
     logs: dict[str, Tensor] = field(default_factory=dict)
 
 
+Inheritance = Literal["equal", "thinned"]
+"""Weights of a teacher that a student starts with: those of equal shape, or every k-th channel of wider ones too."""
+
+
 @dataclass(frozen=True, slots=True)
 class TapPaths:
     """The submodules whose output a method wants to see; `limbeck.taps` says how a path is written.
@@ -115,9 +119,9 @@ class MethodConfig(BaseModel):
         """Return what the method taps beside the raw outputs; by default nothing."""
         return TapPaths()
 
-    def inherits(self) -> bool:
-        """Return whether the student starts from those weights of the teacher that fit it; by default not."""
-        return False
+    def inherits(self) -> Inheritance | None:
+        """Return with which weights of the teacher the student starts; by default with none."""
+        return None
 
 
 class Method(nn.Module, ABC, Generic[TargetT, RawT, AssignmentT]):

@@ -14,7 +14,9 @@ from limbeck.core.outputs import Assignment, RawOutput
 from limbeck.core.samples import Batch, TargetT
 from limbeck.ops.pyramid import PriorGrid
 
-Task = Literal["detection2d", "segmentation"]
+Task = Literal["detection2d", "segmentation", "detection3d"]
+InputSize = tuple[int, ...]
+"""Size of the input of a network: width and height in pixels, or the number of points of a typical point cloud."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -185,3 +185,23 @@ class Segmentation:
 
     labels: Tensor
     confidence: Tensor
+
+
+@dataclass(slots=True)
+class Detections3D:
+    """Final detections of one point cloud, best first, in the frame of the LiDAR.
+
+    Attributes:
+        boxes: (D,7) float, coded as in `limbeck.core.samples.Boxes3D`.
+        scores: (D,) in [0, 1].
+        labels: (D,) int64, index into the class list.
+        velocities: (D,2) float, metres per second along x and y; None where the model does not say.
+    """
+
+    boxes: Tensor
+    scores: Tensor
+    labels: Tensor
+    velocities: Tensor | None = None
+
+    def __len__(self) -> int:
+        return self.boxes.shape[0]

@@ -83,13 +83,49 @@ class SemanticMask:
         return bool((self.labels == IGNORED_LABEL).all())
 
 
+@dataclass(slots=True)
+class Boxes3D:
+    """The labelled boxes of one point cloud, in the frame of the LiDAR.
+
+    Attributes:
+        boxes: (M,7) float: x, y, z of the centre (z in the middle of the height), length along the heading, width,
+            height in metres, and the yaw in radians, counter-clockwise about z from the x axis.
+        labels: (M,) int64, index into the class list.
+        ignore: (M,) bool, objects that are neither to be found nor background: too far away, too few points, or marked
+            so. Detections that hit one count neither as hit nor as false alarm.
+        velocities: (M,2) float, metres per second along x and y, NaN where not known; None where the data has none.
+    """
+
+    boxes: Tensor
+    labels: Tensor
+    ignore: Tensor
+    velocities: Tensor | None = None
+
+    def __len__(self) -> int:
+        return self.boxes.shape[0]
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> Boxes3D:
+        """Return a copy on ``device``."""
+        return Boxes3D(
+            self.boxes.to(device, non_blocking=non_blocking),
+            self.labels.to(device, non_blocking=non_blocking),
+            self.ignore.to(device, non_blocking=non_blocking),
+            None if self.velocities is None else self.velocities.to(device, non_blocking=non_blocking),
+        )
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to learn to find."""
+        return bool(self.ignore.all())
+
+
 @dataclass(frozen=True, slots=True)
 class Frame:
     """Where a sample came from.
 
     Attributes:
         id: Identifier in the data set (the COCO image id).
-        path: The file of the main input.
+        path: The file of the main input: the image or the point cloud.
         fit: How the image lies on the network's canvas, before any augmentation; None for point clouds.
     """
 
@@ -98,7 +134,7 @@ class Frame:
     fit: Fit | None = None
 
 
-TargetT = TypeVar("TargetT", Boxes2D, SemanticMask)
+TargetT = TypeVar("TargetT", Boxes2D, SemanticMask, Boxes3D)
 
 
 @dataclass(slots=True)
@@ -108,7 +144,9 @@ class Batch(Generic[TargetT]):
     Attributes:
         inputs: Tensors by modality: ``image`` is (B,3,H,W) uint8 RGB. Any further one (depth, disparity, thermal,
             surface normals) bears the name that the data settings give it and is (B,C,H,W) float32 in its physical
-            unit, 0 where nothing was measured; a surface normal that is not known is (0, 0, -1).
+            unit, 0 where nothing was measured; a surface normal that is not known is (0, 0, -1). Point clouds are
+            ``points`` (P,F) float32, those of all samples one after the other, x, y and z in metres first, and
+            ``counts`` (B,) int64, how many of them belong to each sample.
         targets: One per sample.
         frames: One per sample.
     """
@@ -124,6 +162,16 @@ class Batch(Generic[TargetT]):
     def images(self) -> Tensor:
         """The RGB images, (B,3,H,W) uint8."""
         return self.inputs["image"]
+
+    @property
+    def points(self) -> Tensor:
+        """The points of all samples, (P,F) float32."""
+        return self.inputs["points"]
+
+    @property
+    def counts(self) -> Tensor:
+        """How many of the points belong to each sample, (B,) int64."""
+        return self.inputs["counts"]
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch[TargetT]:
         """Return a copy on ``device``."""

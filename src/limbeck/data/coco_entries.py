@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from limbeck.data.parsed import BoxEntry, BrokenEntryError, ImageEntry, Key, clip_box
+from limbeck.data.parsed import BoxEntry, ImageEntry, Key, clip_box
+from limbeck.errors import BrokenEntryError
 
 Entry = Mapping[str, Any]
 ParsedT = TypeVar("ParsedT")

@@ -37,18 +37,37 @@ Probability = Annotated[float, Field(ge=0, le=1)]
 Strength = Annotated[float, Field(ge=0, le=1)]
 
 
-class PartConfig(BaseModel):
-    """One part of a data set.
+class AnyPartConfig(BaseModel):
+    """One part of a data set. Abstract.
+
+    Attributes:
+        list: Text file that names the samples of this part, one in a line; None for all in the folder.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    list: Path | None = None
+
+    @property
+    def folder(self) -> Path:
+        """Folder of the samples."""
+        raise NotImplementedError
+
+
+class PartConfig(AnyPartConfig):
+    """One part of a data set of images.
 
     Attributes:
         images: Folder of the images.
         list: Text file that names the images of this part, one in a line; None for all in the folder.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     images: Path
-    list: Path | None = None
+
+    @property
+    def folder(self) -> Path:
+        """Folder of the images."""
+        return self.images
 
 
 class SplitConfig(PartConfig):
@@ -115,42 +134,29 @@ class AnyDataConfig(BaseModel):
         val: Data to evaluate on, and to choose epochs and thresholds by.
         test: Data that nothing is chosen by, for the last word on a model; None where there is none.
         classes: Names of the classes to learn, in the order of the model's logits; None for all that the data has.
-        size: Width and height of the network's input in pixels.
-        resize: ``letterbox`` keeps the aspect ratio and pads, ``stretch`` fills the canvas.
-        augment: Training augmentation.
-        on_broken: What to do with a broken image or annotation: stop, or leave it out and say so.
-        views: Number of fixed augmented views per image; None for a new view in every epoch.
-        repeat_threshold: A class that fewer than this share of the training images show is shown more often (LVIS,
-            arXiv 1908.03195); None shows every image once per epoch.
-        class_weights: Weights of the objects in the training by the name of their class, 1 for a class that is not
-            named; ``auto`` weighs by the inverse square root of the number of objects. None weighs all alike.
-        scales: Least and largest size of a training batch, relative to ``size``; None trains at ``size``.
+        on_broken: What to do with a broken sample or annotation: stop, or leave it out and say so.
+        views: Number of fixed augmented views per sample; None for a new view in every epoch.
+        repeat_threshold: A class that fewer than this share of the training samples show is shown more often (LVIS,
+            arXiv 1908.03195); None shows every sample once per epoch.
         licence: Terms of the data; they go into the weight file and the bundle.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     format: str
-    train: PartConfig
-    val: PartConfig
-    test: PartConfig | None = None
+    train: AnyPartConfig
+    val: AnyPartConfig
+    test: AnyPartConfig | None = None
     classes: tuple[str, ...] | None = None
-    size: tuple[int, int]
-    resize: ResizeMode = "letterbox"
-    augment: PictureAugment = PictureAugment()
     on_broken: OnBroken = "error"
     views: Annotated[int, Field(ge=1)] | None = None
     repeat_threshold: Annotated[float, Field(gt=0, le=1)] | None = None
-    class_weights: Literal["auto"] | dict[str, float] | None = None
-    scales: tuple[float, float] | None = None
     licence: str = "unknown"
 
-    @field_validator("size")
-    @classmethod
-    def _size_fits_the_strides(cls, size: tuple[int, int]) -> tuple[int, int]:
-        if any(side < SIZE_STEP or side % SIZE_STEP for side in size):
-            raise ValueError(f"width and height must be positive multiples of {SIZE_STEP}, not {size[0]} x {size[1]}")
-        return size
+    @property
+    def canvases(self) -> tuple[tuple[int, int], ...] | None:
+        """Width and height of the canvases that training batches are drawn from; None where there is no canvas."""
+        return None
 
     @field_validator("classes")
     @classmethod
@@ -164,6 +170,35 @@ class AnyDataConfig(BaseModel):
             raise ValueError(f"classes are listed twice: {', '.join(repeated)}")
         return classes
 
+
+class PictureDataConfig(AnyDataConfig):
+    """What the data settings of all tasks on images have in common. Abstract.
+
+    Attributes:
+        size: Width and height of the network's input in pixels.
+        resize: ``letterbox`` keeps the aspect ratio and pads, ``stretch`` fills the canvas.
+        augment: Training augmentation.
+        class_weights: Weights of the objects in the training by the name of their class, 1 for a class that is not
+            named; ``auto`` weighs by the inverse square root of the number of objects. None weighs all alike.
+        scales: Least and largest size of a training batch, relative to ``size``; None trains at ``size``.
+    """
+
+    train: PartConfig
+    val: PartConfig
+    test: PartConfig | None = None
+    size: tuple[int, int]
+    resize: ResizeMode = "letterbox"
+    augment: PictureAugment = PictureAugment()
+    class_weights: Literal["auto"] | dict[str, float] | None = None
+    scales: tuple[float, float] | None = None
+
+    @field_validator("size")
+    @classmethod
+    def _size_fits_the_strides(cls, size: tuple[int, int]) -> tuple[int, int]:
+        if any(side < SIZE_STEP or side % SIZE_STEP for side in size):
+            raise ValueError(f"width and height must be positive multiples of {SIZE_STEP}, not {size[0]} x {size[1]}")
+        return size
+
     @field_validator("class_weights", mode="before")
     @classmethod
     def _class_weights_are_numbers(cls, given: Any) -> Any:
@@ -175,7 +210,7 @@ class AnyDataConfig(BaseModel):
         return given
 
     @model_validator(mode="after")
-    def _scales_hold_a_size(self) -> AnyDataConfig:
+    def _scales_hold_a_size(self) -> PictureDataConfig:
         if self.scales is None:
             return self
         if not 0 < self.scales[0] <= self.scales[1] <= MAX_SCALE:
@@ -204,7 +239,7 @@ class AnyDataConfig(BaseModel):
         return tuple((_scaled(self.size[0], n, longer), _scaled(self.size[1], n, longer)) for n in steps if n > 0)
 
 
-class DataConfig(AnyDataConfig):
+class DataConfig(PictureDataConfig):
     """The data of a run for 2D detection.
 
     Attributes:

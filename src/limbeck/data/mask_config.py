@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from limbeck.data.config import AnyDataConfig, PartConfig, PartName, PictureAugment, Probability
+from limbeck.data.config import PartConfig, PartName, PictureAugment, PictureDataConfig, Probability
 from limbeck.errors import nearest
 
 MaskFormat = Literal["folders", "kitti_road", "kitti_semantics", "cityscapes", "vkitti2", "nyuv2"]
@@ -149,7 +149,7 @@ class MaskAugment(PictureAugment):
     shadow: Probability = 0.0
 
 
-class MaskDataConfig(AnyDataConfig):
+class MaskDataConfig(PictureDataConfig):
     """The data of a run for semantic segmentation.
 
     Attributes:

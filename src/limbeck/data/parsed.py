@@ -14,7 +14,7 @@ import numpy as np
 from limbeck.data.checks import TITLE, check_images, data_error
 from limbeck.data.config import OnBroken
 from limbeck.data.records import BoxData, BoxRecord
-from limbeck.errors import DataError, nearest
+from limbeck.errors import BrokenEntryError, DataError, nearest
 
 Key = int | str
 SideBox = tuple[float, float, float, float]
@@ -47,10 +47,6 @@ class BoxEntry(NamedTuple):
     box_xyxy: SideBox
     ignore: bool
     mask_area: float = math.nan
-
-
-class BrokenEntryError(Exception):
-    """What is wrong with an entry, as the predicate of a sentence: "has no 'bbox'"."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from limbeck.data.records import BoxRecord
 from limbeck.errors import ConfigError, DataError, nearest
 
 
-def repeat_factors(records: Sequence[BoxRecord], threshold: float) -> NDArray[np.float64]:
+class Labelled(Protocol):
+    """What all readers of boxes say of a sample: the classes of its objects, (M,), and which are ignored, (M,)."""
+
+    @property
+    def labels(self) -> NDArray[np.int64]: ...  # noqa: D102
+    @property
+    def ignore(self) -> NDArray[np.bool_]: ...  # noqa: D102
+
+
+def repeat_factors(records: Sequence[Labelled], threshold: float) -> NDArray[np.float64]:
     """Return how often each image is shown per epoch, (I,), at least 1 (LVIS, arXiv 1908.03195).
 
     With f(c) the share of the images that show class c, r(c) = max(1, sqrt(threshold / f(c))), and an image is shown
@@ -70,7 +78,7 @@ def epoch_length(factors: NDArray[np.float64]) -> int:
 
 
 def class_weights(
-    records: Sequence[BoxRecord], classes: Sequence[str], wanted: Literal["auto"] | Mapping[str, float]
+    records: Sequence[Labelled], classes: Sequence[str], wanted: Literal["auto"] | Mapping[str, float]
 ) -> NDArray[np.float32]:
     """Return the weight of the objects of each class, (K,).
 

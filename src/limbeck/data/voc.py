@@ -11,9 +11,9 @@ from xml.etree.ElementTree import Element
 from limbeck.data.checks import TITLE, data_error, image_size
 from limbeck.data.config import OnBroken, SplitConfig, source_problems
 from limbeck.data.image_folder import check_folders, pair_files
-from limbeck.data.parsed import BoxEntry, BrokenEntryError, ImageEntry, Key, Parsed, clip_box, finish
+from limbeck.data.parsed import BoxEntry, ImageEntry, Key, Parsed, clip_box, finish
 from limbeck.data.records import BoxData
-from limbeck.errors import DataError, nearest
+from limbeck.errors import BrokenEntryError, DataError, nearest
 
 SIDES = ("xmin", "ymin", "xmax", "ymax")
 

@@ -13,7 +13,6 @@ from limbeck.data.config import OnBroken, SplitConfig, source_problems
 from limbeck.data.image_folder import check_folders, pair_files
 from limbeck.data.parsed import (
     BoxEntry,
-    BrokenEntryError,
     ImageEntry,
     Key,
     Parsed,
@@ -23,7 +22,7 @@ from limbeck.data.parsed import (
     finish,
 )
 from limbeck.data.records import BoxData
-from limbeck.errors import DataError
+from limbeck.errors import BrokenEntryError, DataError
 
 CLASS_FILE = "classes.txt"
 LARGEST_FRACTION = 2.0

@@ -7,11 +7,10 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from limbeck.core.model import Model
+from limbeck.core.model import InputSize, Model
 from limbeck.deploy.graphs import export_graph
 from limbeck.deploy.runtime.latency import Latency, latency
 
@@ -29,41 +28,40 @@ def weights_bytes(model: torch.nn.Module) -> int:
     return _FLOAT32_BYTES * numbers
 
 
-def multiply_adds(model: Model[Any, Any, Any, Any], canvas_wh: tuple[int, int]) -> int:
+def multiply_adds(model: Model[Any, Any, Any, Any], size: InputSize) -> int:
     """Count the multiply-adds of convolutions and matrix products for one input.
 
     Args:
         model: Any limbeck model; a copy of it is run once on the CPU.
-        canvas_wh: Width and height of the network's input in pixels.
+        size: Size of its input, see `limbeck.core.model.InputSize`.
     """
     graph = export_graph(model)
     in_products = sdpa_kernel(SDPBackend.MATH)  # the counter knows no fused attention of the CPU
     with torch.no_grad(), in_products, FlopCounterMode(display=False) as counter:
-        graph(*(value[:1] for value in graph.example(canvas_wh)))
+        graph(*graph.example(size))
     flops: int = counter.get_total_flops()
     return flops // 2
 
 
 def torch_latency(
-    model: Model[Any, Any, Any, Any], canvas_wh: tuple[int, int], threads: int, warmup: int = 10, runs: int = 100
+    model: Model[Any, Any, Any, Any], size: InputSize, threads: int, warmup: int = 10, runs: int = 100
 ) -> Latency:
-    """Time eager PyTorch on the CPU at batch 1, from pixels to final boxes.
+    """Time eager PyTorch on the CPU at batch 1.
+
+    What is timed is the graph of the task, see `limbeck.deploy.graphs`: of images all from the pixels to the answer; of
+    point clouds the network, from points that are sorted into pillars to the boxes among which is chosen.
 
     Args:
         model: Any limbeck model; a copy of it is timed.
-        canvas_wh: Width and height of the network's input in pixels.
+        size: Size of its input, see `limbeck.core.model.InputSize`.
         threads: Processor threads.
         warmup: Calls before the first one that counts.
         runs: Calls that count.
     """
     graph = export_graph(model).to(memory_format=torch.channels_last)
-    inputs = [_noise_like(value[:1]) for value in graph.example(canvas_wh)]
+    inputs = graph.example(size)
     with _torch_threads(threads), torch.inference_mode():
         return latency(lambda: graph(*inputs), warmup, runs)
-
-
-def _noise_like(value: Tensor) -> Tensor:
-    return torch.rand_like(value) if value.is_floating_point() else torch.randint_like(value, 0, 256)
 
 
 @contextmanager

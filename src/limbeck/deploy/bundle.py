@@ -8,9 +8,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from limbeck.core.model import Model
+from limbeck.core.model import InputSize, Model
 from limbeck.deploy.export import export_onnx
 from limbeck.deploy.graphs import export_graph
+from limbeck.deploy.runtime.clouds import PointFormat
 from limbeck.deploy.runtime.manifest import FORMAT, LABELS_NAME, MANIFEST_NAME, MODEL_NAME, load_manifest, sha256_of
 from limbeck.files import write_text
 from limbeck.imaging import PAD_VALUE, ResizeMode
@@ -34,10 +35,11 @@ def write_bundle(
     model: Model[Any, Any, Any, Any],
     folder: Path,
     *,
-    canvas_wh: tuple[int, int],
-    resize: ResizeMode,
+    size: InputSize,
+    resize: ResizeMode | None,
     licences: Licences,
     metrics: Mapping[str, float],
+    form: PointFormat | None = None,
 ) -> Path:
     """Export a model into a bundle. The parity verdict and the latency are added later by `amend_bundle`.
 
@@ -46,10 +48,11 @@ def write_bundle(
     Args:
         model: The trained model.
         folder: Where to write; files of an earlier bundle are replaced.
-        canvas_wh: Width and height of the network's input in pixels.
-        resize: How an image is fitted onto it.
+        size: Size of its input, see `limbeck.core.model.InputSize`.
+        resize: How an image is fitted onto it; None for point clouds.
         licences: Terms of weights and data.
         metrics: What the model reached on the validation data.
+        form: What the points of a cloud consist of; None for images.
 
     Returns:
         ``folder``.
@@ -59,7 +62,7 @@ def write_bundle(
     """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / MANIFEST_NAME).unlink(missing_ok=True)
-    export_onnx(model, canvas_wh, folder / MODEL_NAME)
+    export_onnx(model, size, folder / MODEL_NAME)
     (folder / LABELS_NAME).write_text("".join(f"{name}\n" for name in model.spec.classes), encoding="utf-8")
     graph = export_graph(model)
     _write_manifest(
@@ -69,7 +72,8 @@ def write_bundle(
             "limbeck": VERSION,
             "task": model.spec.task,
             "classes": model.spec.classes,
-            "canvas": {"wh": canvas_wh, "resize": resize, "pad_value": PAD_VALUE, "interpolation": "bilinear"},
+            "canvas": _canvas(size, resize),
+            "cloud": None if form is None else {"points": size[0], **asdict(form)},
             "inputs": graph.inputs,
             "outputs": graph.outputs,
             "settings": graph.settings(),
@@ -81,6 +85,13 @@ def write_bundle(
         },
     )
     return folder
+
+
+def _canvas(size: InputSize, resize: ResizeMode | None) -> dict[str, Any] | None:
+    """Return what an image is fitted onto, and how; None for point clouds."""
+    if resize is None:
+        return None
+    return {"wh": size, "resize": resize, "pad_value": PAD_VALUE, "interpolation": "bilinear"}
 
 
 def amend_bundle(folder: Path, **entries: Any) -> None:

@@ -12,21 +12,21 @@ from typing import Any
 import onnx
 import torch
 
-from limbeck.core.model import Model
+from limbeck.core.model import InputSize, Model
 from limbeck.deploy.graphs import ExportGraph, export_graph
 from limbeck.errors import ExportError
 
 _CHATTY_LOGGERS = ("torch.onnx", "torch.export", "onnxscript", "onnx_ir")
 
 
-def export_onnx(model: Model[Any, Any, Any, Any], canvas_wh: tuple[int, int], path: Path) -> Path:
-    """Write a model with its post-processing as one ONNX file with a dynamic batch axis.
+def export_onnx(model: Model[Any, Any, Any, Any], size: InputSize, path: Path) -> Path:
+    """Write a model with its post-processing as one ONNX file with a free batch axis.
 
     What goes in and comes out stands in the graph of the model's task, see `graphs`. The model itself is not changed.
 
     Args:
         model: Any limbeck model, on any device, in any mode.
-        canvas_wh: Width and height of the network's input in pixels; they are fixed in the file.
+        size: Size of its input, see `limbeck.core.model.InputSize`; that of images is fixed in the file.
         path: The file to write.
 
     Returns:
@@ -38,7 +38,7 @@ def export_onnx(model: Model[Any, Any, Any, Any], canvas_wh: tuple[int, int], pa
     graph = export_graph(model)
     try:
         with _quiet(), torch.no_grad():
-            content = _translate(graph, canvas_wh)
+            content = _translate(graph, size)
             onnx.checker.check_model(content, full_check=True)
     except Exception as error:  # the exporter lets through whatever the model or its own passes raise
         raise ExportError(f"The model {type(model).__name__} cannot be exported to ONNX: {_reason(error)}") from error
@@ -47,15 +47,15 @@ def export_onnx(model: Model[Any, Any, Any, Any], canvas_wh: tuple[int, int], pa
     return path
 
 
-def _translate(graph: ExportGraph, canvas_wh: tuple[int, int]) -> onnx.ModelProto:
-    batch = torch.export.Dim("batch")
+def _translate(graph: ExportGraph, size: InputSize) -> onnx.ModelProto:
+    axes = {name: torch.export.Dim(name) for name in graph.axes}
     program = torch.onnx.export(
         graph,
-        graph.example(canvas_wh),
+        graph.example(size, count=2),  # a single one would make the exporter take the axis for fixed
         dynamo=True,
         input_names=list(graph.inputs),
         output_names=list(graph.outputs),
-        dynamic_shapes=tuple({0: batch} for _ in graph.inputs),
+        dynamic_shapes=tuple({0: axes[name]} for name in graph.axes),
         verbose=False,
     )
     if program is None:

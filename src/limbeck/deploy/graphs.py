@@ -11,11 +11,14 @@ import torch
 from torch import Tensor, nn
 
 from limbeck.core.dense2d import Postprocess
-from limbeck.core.model import Model, Task
+from limbeck.core.detection3d import CentreDetector, candidates
+from limbeck.core.model import InputSize, Model, Task
 from limbeck.core.outputs import Detections2D, DetectorRaw2D
-from limbeck.core.samples import Batch, Boxes2D, SemanticMask
+from limbeck.core.samples import Batch, Boxes2D, Boxes3D, SemanticMask
 from limbeck.core.segmentation import Segmenter, class_map
+from limbeck.deploy.runtime.typical_cloud import typical_cloud
 from limbeck.errors import ExportError
+from limbeck.ops.pillars import Pillars, group_points
 
 ModelT = TypeVar("ModelT", bound=nn.Module)
 IMAGE_INPUT = "(B,3,H,W) uint8, RGB pixels of the canvas"
@@ -26,16 +29,27 @@ class ExportGraph(nn.Module, ABC):
     """A model with its post-processing: plain tensors in, plain tensors out. Abstract; one class per task.
 
     Attributes:
-        inputs: What each input holds, by name; the first axis of every input and output is the batch.
+        inputs: What each input holds, by name.
         outputs: What each output holds, by name.
+        axes: The name of the first axis of each input, which is free. Of images it is the batch.
     """
 
     inputs: dict[str, str]
     outputs: dict[str, str]
 
+    @property
+    def axes(self) -> tuple[str, ...]:
+        """The name of the first axis of each input, which is free."""
+        return ("batch",) * len(self.inputs)
+
     @abstractmethod
-    def example(self, canvas_wh: tuple[int, int]) -> tuple[Tensor, ...]:
-        """Return a batch of two inputs for a network input of this width and height."""
+    def example(self, size: InputSize, count: int = 1) -> tuple[Tensor, ...]:
+        """Return inputs of noise, the same ones every time.
+
+        Args:
+            size: Size of the network's input.
+            count: How many of them, where the first axis is the batch.
+        """
 
     @abstractmethod
     def settings(self) -> dict[str, Any]:
@@ -73,9 +87,9 @@ class DetectionGraph2D(ExportGraph):
         """Return boxes, scores and labels, see `outputs`."""
         return self.postprocess.select(self.model(Batch[Boxes2D]({"image": image}, [], [])))
 
-    def example(self, canvas_wh: tuple[int, int]) -> tuple[Tensor, ...]:
-        """Return two black images."""
-        return (_black(canvas_wh),)
+    def example(self, size: InputSize, count: int = 1) -> tuple[Tensor, ...]:
+        """Return images of noise."""
+        return (_noise(size, count),)
 
     def settings(self) -> dict[str, Any]:
         """Return the settings of the post-processing."""
@@ -108,23 +122,88 @@ class SegmentationGraph(ExportGraph):
             inputs |= dict.fromkeys(self.maps, further)
         return class_map(self.model(Batch[SemanticMask](inputs, [], [])).class_logits)
 
-    def example(self, canvas_wh: tuple[int, int]) -> tuple[Tensor, ...]:
-        """Return two black images, and two maps of zeros for each further input."""
-        maps = (torch.zeros(2, channels, canvas_wh[1], canvas_wh[0]) for channels in self.maps.values())
-        return (_black(canvas_wh), *maps)
+    def example(self, size: InputSize, count: int = 1) -> tuple[Tensor, ...]:
+        """Return images of noise, and as many maps of noise for each further input."""
+        generator = torch.Generator().manual_seed(0)
+        shapes = ((count, channels, size[1], size[0]) for channels in self.maps.values())
+        return (_noise(size, count), *(torch.rand(shape, generator=generator) for shape in shapes))
 
     def settings(self) -> dict[str, Any]:
         """Return nothing: the class map is the likeliest class."""
         return {}
 
 
-def _black(canvas_wh: tuple[int, int]) -> Tensor:
-    return torch.zeros(2, 3, canvas_wh[1], canvas_wh[0], dtype=torch.uint8)
+class DetectionGraph3D(ExportGraph):
+    """A LiDAR detector from the points of one cloud, sorted by pillar, to the boxes among which is chosen.
+
+    Sorting and choosing are not in the graph: the runtime does both in less time than ONNX's operators for them take.
+
+    Args:
+        model: The detector.
+    """
+
+    def __init__(self, model: CentreDetector) -> None:
+        super().__init__()
+        self.model = model
+        values = ", ".join(["x", "y", "z", *(f"value {number}" for number in range(4, model.spec.point_features + 1))])
+        self.inputs = {
+            "points": f"(K,{model.spec.point_features}) float32, {values} of the points, those of a pillar together",
+            "pillar": "(K,) int64, place of the pillar of each point",
+            "counts": "(P,) int64, points of each pillar",
+            "cells": "(P,) int64, cell of each pillar, row * nx + column, rising",
+        }
+        self.outputs = {
+            "boxes": "(D,7) float32, x y z length width height in metres, yaw in radians; group by group, best first",
+            "scores": "(D,) float32",
+            "labels": "(D,) int64, index into the classes",
+        }
+        if any("vel" in group for group in model.spec.groups):
+            self.outputs["velocities"] = "(D,2) float32, metres per second along x and y"
+
+    @property
+    def axes(self) -> tuple[str, ...]:
+        """Points and pillars."""
+        return ("points", "points", "pillars", "pillars")
+
+    def forward(self, points: Tensor, pillar: Tensor, counts: Tensor, cells: Tensor) -> tuple[Tensor, ...]:
+        """Return boxes, scores, labels and perhaps velocities, see `outputs`."""
+        batch = Batch[Boxes3D]({}, [], [])
+        raw = self.model.head([self.model.map_view(Pillars(points, pillar, counts, cells), 1)], batch)
+        found = [
+            candidates(maps, self.model.spec, number, self.model.postprocess.pre_nms)
+            for number, maps in enumerate(raw.groups)
+        ]
+        return tuple(torch.cat([row[0] for row in rows]) for rows in zip(*found, strict=True))
+
+    def example(self, size: InputSize, count: int = 1) -> tuple[Tensor, ...]:
+        """Return the pillars of a typical cloud of as many points."""
+        spec = self.model.spec
+        points = torch.from_numpy(typical_cloud(size[0], spec.point_features, spec.grid.range_xyz))
+        found = group_points(points, torch.tensor([size[0]]), spec.grid, spec.max_points)
+        return found.points, found.pillar, found.counts, found.cells
+
+    def settings(self) -> dict[str, Any]:
+        """Return how points are sorted, how many boxes of each group come out, and how is chosen among them."""
+        spec, postprocess = self.model.spec, self.model.postprocess
+        cells = spec.map_hw[0] * spec.map_hw[1]
+        return {
+            "range": spec.grid.range_xyz,
+            "pillar": spec.grid.pillar_xy,
+            "max_points": spec.max_points,
+            "group_boxes": [min(postprocess.pre_nms, cells)] * len(spec.groups),
+            **postprocess.model_dump(exclude={"pre_nms"}),
+        }
+
+
+def _noise(size: InputSize, count: int) -> Tensor:
+    generator = torch.Generator().manual_seed(0)
+    return torch.randint(256, (count, 3, size[1], size[0]), generator=generator, dtype=torch.uint8)
 
 
 _GRAPHS: dict[Task, Callable[[Any], ExportGraph]] = {
     "detection2d": DetectionGraph2D,
     "segmentation": SegmentationGraph,
+    "detection3d": DetectionGraph3D,
 }
 
 

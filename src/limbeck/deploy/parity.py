@@ -1,4 +1,4 @@
-"""The gate that an exported model must pass: it answers as the trained model does, on the user's own images."""
+"""The gate that an exported model must pass: it answers as the trained model does, on the user's own data."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class ParityVerdict(ABC):
     """How an exported model compares with PyTorch. Abstract; one class per task.
 
     Attributes:
-        images: Images compared.
+        images: Images or point clouds compared.
         problems: What is over its limit, one phrase each.
     """
 

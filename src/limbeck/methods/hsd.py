@@ -16,7 +16,7 @@ from limbeck.core.dense2d import (
     side_logits,
 )
 from limbeck.core.dense_heads import SIDES
-from limbeck.core.method import Method, MethodConfig, Step, Terms
+from limbeck.core.method import Inheritance, Method, MethodConfig, Step, Terms
 from limbeck.core.model import ModelSpec
 from limbeck.core.outputs import DenseAssignment2D, DenseRaw2D
 from limbeck.core.parallel import mean_over_processes
@@ -46,9 +46,9 @@ class Hsd(Method[Boxes2D, DenseRaw2D, DenseAssignment2D]):
         normalise: bool = False
         inherit: bool = False
 
-        def inherits(self) -> bool:
+        def inherits(self) -> Inheritance | None:
             """Return whether the student starts from the teacher's weights."""
-            return self.inherit
+            return "equal" if self.inherit else None
 
     tasks = ("detection2d",)
     uses_teacher = True

@@ -1,25 +1,28 @@
-"""KD: softmax distillation of the class scores at a temperature (arXiv 1503.02531), of detectors and segmenters."""
+"""KD: softmax distillation of the class scores at a temperature (arXiv 1503.02531), for the heads of all tasks."""
 
 from __future__ import annotations
 
 from typing import Any, Literal
 
+import torch
 from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
+from limbeck.core.centre import HEAT_MAP, CentreAssignment, CentreRaw, check_ran, check_same_cells
 from limbeck.core.dense2d import check_same_locations, check_same_outputs
 from limbeck.core.method import Method, MethodConfig, Step, Terms
 from limbeck.core.model import ModelSpec
 from limbeck.core.outputs import DenseAssignment2D, DenseRaw2D, SegmentationAssignment, SegmentationRaw
-from limbeck.core.samples import Boxes2D, SemanticMask
+from limbeck.core.samples import Boxes2D, Boxes3D, SemanticMask
 from limbeck.core.segmentation import check_same_maps, check_same_pixels
 from limbeck.errors import IncompatibleError
 from limbeck.losses.divergence import class_kl_rows
+from limbeck.ops.centre import gather_cells
 
 
 class Kd(Method[Any, Any, Any]):
-    """Divergence of the student's softened class distribution from the teacher's, at every location or pixel.
+    """Divergence of the student's softened class distribution from the teacher's, at every location, pixel or cell.
 
     Args:
         config: Settings.
@@ -27,7 +30,7 @@ class Kd(Method[Any, Any, Any]):
         teacher: Spec of the teacher.
 
     Raises:
-        IncompatibleError: Classes or priors differ, or there is one class and no background.
+        IncompatibleError: Classes, priors or cells differ, or there is one class and no background.
     """
 
     class Config(MethodConfig):
@@ -38,8 +41,9 @@ class Kd(Method[Any, Any, Any]):
         temperature: float = Field(2.0, gt=0)
         locations: Literal["positive", "all"] = "positive"
         background: bool = True
+        scores: Literal["softmax", "sigmoid"] = "softmax"
 
-    tasks = ("detection2d", "segmentation")
+    tasks = ("detection2d", "segmentation", "detection3d")
     uses_teacher = True
 
     def __init__(self, config: Config, *, student: ModelSpec, teacher: ModelSpec | None) -> None:
@@ -48,8 +52,11 @@ class Kd(Method[Any, Any, Any]):
         if student.task == "segmentation":
             check_same_pixels("kd", student, teacher)
             return
-        check_same_locations("kd", student, teacher)
-        if len(student.classes) == 1 and not config.background:
+        if student.task == "detection3d":
+            check_same_cells("kd", student, teacher)
+        else:
+            check_same_locations("kd", student, teacher)
+        if config.scores == "softmax" and len(student.classes) == 1 and not config.background:
             raise IncompatibleError(
                 f"The method 'kd' cannot teach the single class '{student.classes[0]}' without background: its softmax "
                 "is always 1.",
@@ -57,8 +64,13 @@ class Kd(Method[Any, Any, Any]):
             )
 
     def forward(self, step: Step[Any, Any, Any]) -> Terms:
-        """Return the term ``kd``: the weighted sum over locations or pixels, divided by the student's normaliser."""
-        total = self._pixels(step) if isinstance(step.student_out, SegmentationRaw) else self._locations(step)
+        """Return the term ``kd``: the weighted sum over locations, pixels or cells, over the student's normaliser."""
+        if isinstance(step.student_out, SegmentationRaw):
+            total = self._pixels(step)
+        elif isinstance(step.student_out, CentreRaw):
+            total = self._cells(step)
+        else:
+            total = self._locations(step)
         return Terms({"kd": self.config.weight * total / step.assignment.normaliser})
 
     def _pixels(self, step: Step[SemanticMask, SegmentationRaw, SegmentationAssignment]) -> Tensor:
@@ -74,13 +86,30 @@ class Kd(Method[Any, Any, Any]):
         chosen = assignment.weights > 0
         if self.config.locations == "positive":
             chosen &= assignment.positive(student.class_logits.shape[2])
-        rows = class_kl_rows(self._logits(student, chosen), self._logits(teacher, chosen), self.config.temperature)
+        rows = self._rows(student.class_logits[chosen], teacher.class_logits[chosen])
         return (assignment.weights[chosen] * rows).sum()
 
-    def _logits(self, raw: DenseRaw2D, chosen: Tensor) -> Tensor:
-        """Return the class logits of the locations chosen, (P,K), or (P,K+1) with the background's logit 0 behind.
+    def _cells(self, step: Step[Boxes3D, CentreRaw, CentreAssignment]) -> Tensor:
+        """Return the sum over the cells of the heat maps of all groups of classes."""
+        teacher, total = check_ran("kd", step.teacher_out), []
+        for mine, its, targets in zip(step.student_out.groups, teacher.groups, step.assignment.groups, strict=True):
+            maps = mine[HEAT_MAP], its[HEAT_MAP]
+            if self.config.locations == "positive":
+                logits = [gather_cells(side, targets.index)[targets.mask] for side in maps]
+            else:
+                logits = [side.flatten(2).transpose(1, 2).flatten(0, 1) for side in maps]
+            total.append(self._rows(*logits).sum())
+        return torch.stack(total).sum()
 
-        Softmax over a logit and 0 is the sigmoid score of that logit, which is what a dense head means by it.
+    def _rows(self, student: Tensor, teacher: Tensor) -> Tensor:
+        """Return the divergence (P,) of the class logits (P,K) of a detector.
+
+        Softmax over a logit and 0 is the sigmoid score of that logit, which is what a detector's head means by it: by
+        ``background`` one 0 stands behind all classes, by ``scores: sigmoid`` each class has its own.
         """
-        logits = raw.class_logits[chosen]
-        return functional.pad(logits, (0, 1)) if self.config.background else logits
+        if self.config.scores == "sigmoid":
+            mine, its = (functional.pad(logits[..., None], (0, 1)) for logits in (student, teacher))
+            return class_kl_rows(mine, its, self.config.temperature).sum(dim=1)
+        if self.config.background:
+            student, teacher = functional.pad(student, (0, 1)), functional.pad(teacher, (0, 1))
+        return class_kl_rows(student, teacher, self.config.temperature)

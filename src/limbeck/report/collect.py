@@ -16,10 +16,12 @@ from limbeck.roles import ROLES, Role
 
 T = TypeVar("T")
 
+IMAGE, CLOUD = "image", "cloud"
+
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """Time per image in milliseconds, one image at a time."""
+    """Time per image or cloud in milliseconds, one at a time."""
 
     p50: float
     p95: float
@@ -53,9 +55,9 @@ class Evaluation:
         model: Name of the model.
         backbone: Name of its backbone.
         parameters: Number of weights.
-        multiply_adds: Per image.
+        multiply_adds: Per image or cloud.
         weights_bytes: Size of the weight file.
-        latency_ms: Time per image.
+        latency_ms: Time per image or cloud.
         train_seconds: Time the training took.
         epochs: Passes over the training data.
         metrics: The metrics of the task, -1 where undefined.
@@ -64,7 +66,7 @@ class Evaluation:
         test: The same on the test images; None without a test part.
         checkpoint_bytes: Size of the training checkpoint: student, methods, optimizer and averaged weights.
         train_memory_bytes: Highest memory use of the training; see `limbeck.memory`.
-        test_memory_bytes: Highest memory use of a process that answers images one at a time.
+        test_memory_bytes: Highest memory use of a process that answers images or clouds one at a time.
     """
 
     role: Role
@@ -108,6 +110,13 @@ class Difference:
     low: float
     high: float
     share_above_zero: float
+
+    @property
+    def clear(self) -> str:
+        """``up`` or ``down`` where the interval leaves out zero, else empty."""
+        if self.low > 0:
+            return "up"
+        return "down" if self.high < 0 else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,28 +166,33 @@ class DataFacts:
     """The data that the run was made with.
 
     Attributes:
-        train_images: Number of training images.
-        val_images: Number of validation images.
+        train_images: Number of training images, or clouds.
+        val_images: Number of validation images, or clouds.
         classes: Class names.
-        size: Width and height of the network's input in pixels.
-        resize: How an image is fitted onto it.
-        val_images_dir: The folder of the validation images.
+        size: Width and height of the network's input in pixels; of clouds, how many points a typical one has.
+        resize: How an image is fitted onto it; None for clouds.
+        val_images_dir: The folder of the validation images, or clouds.
         sha256: Hashes of the annotation files.
         val_annotations: The annotation file of the validation images, where there is one.
         skipped: One sentence for everything that was left out.
-        test_images: Number of test images; None without a test part.
+        test_images: Number of test images, or clouds; None without a test part.
     """
 
     train_images: int
     val_images: int
     classes: list[str]
-    size: tuple[int, int]
-    resize: str
+    size: tuple[int, ...]
+    resize: str | None
     val_images_dir: Path
     sha256: dict[str, str] = field(default_factory=dict)
     val_annotations: str | None = None
     skipped: list[str] = field(default_factory=list)
     test_images: int | None = None
+
+
+def noun_of(task: str) -> str:
+    """Return what the data of a task consists of: image or cloud."""
+    return CLOUD if task == "detection3d" else IMAGE
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +208,16 @@ class RunFacts:
     seed: int
     hardware: Hardware
     data: DataFacts
+
+    @property
+    def noun(self) -> str:
+        """What the data consists of: image or cloud."""
+        return noun_of(self.task)
+
+    @property
+    def typical(self) -> str:
+        """What speed was measured with: an image, or a cloud of so many points."""
+        return f"{CLOUD} of {self.data.size[0]:,} points" if self.noun == CLOUD else IMAGE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from typing import Any
 
 from limbeck.files import write_json, write_text
 from limbeck.metrics.seeds import Gain, OverSeeds, Row
-from limbeck.report.collect import Evaluation
+from limbeck.report.collect import IMAGE, Evaluation
 from limbeck.report.comparison_plot import by_student, draw
 from limbeck.report.formats import UNKNOWN, count, duration, metric, optional, percent, signed
 
@@ -27,7 +27,8 @@ class ComparisonOutcome:
         models: What is known of the models of each row, by its name.
         teacher: What is known of the teacher, if there is one.
         samples: Resamples behind the intervals.
-        val_images: Number of validation images.
+        val_images: Number of validation images, or clouds.
+        noun: What the data consists of, see `limbeck.report.collect.noun_of`.
     """
 
     folder: Path
@@ -39,6 +40,7 @@ class ComparisonOutcome:
     teacher: Evaluation | None
     samples: int
     val_images: int
+    noun: str = IMAGE
 
     @property
     def main(self) -> str:
@@ -61,7 +63,7 @@ def write_comparison(outcome: ComparisonOutcome) -> None:
     write_json(outcome.folder / "comparison.json", _content(outcome))
     write_text(outcome.table, _markdown(outcome))
     goal = None if outcome.teacher is None else outcome.teacher.metrics[outcome.main]
-    draw(outcome.rows, goal, outcome.main).savefig(outcome.plot, dpi=160, metadata={"Software": None})
+    draw(outcome.rows, goal, outcome.main, outcome.noun).savefig(outcome.plot, dpi=160, metadata={"Software": None})
 
 
 def header(outcome: ComparisonOutcome) -> tuple[str, ...]:
@@ -111,10 +113,10 @@ def _training_time(models: Sequence[Evaluation]) -> str:
 
 def notes(outcome: ComparisonOutcome) -> list[str]:
     """Return what the columns mean and what the intervals do not cover."""
-    main, several = outcome.main, len(outcome.seeds) > 1
+    main, noun, several = outcome.main, outcome.noun, len(outcome.seeds) > 1
     spread = "mean and standard deviation over the seeds" if several else "of one seed"
     groups = by_student(outcome.rows)
-    lines = [f"{outcome.val_images} validation images; seeds {', '.join(map(str, outcome.seeds))}. Scores: {spread}."]
+    lines = [f"{outcome.val_images} validation {noun}s; seeds {', '.join(map(str, outcome.seeds))}. Scores: {spread}."]
     lines += [
         f"{control.name}: {_unlike_the_first(outcome, control.name)}; {main} {difference(control.over_first[main])} "
         "over the first control."
@@ -128,9 +130,9 @@ def notes(outcome: ComparisonOutcome) -> list[str]:
     scatter = "look at how the seeds scatter" if several else "give more seeds"
     return [
         *lines,
-        f"{held_against}{mean}; in brackets the 95 % interval of a paired bootstrap over the validation images "
+        f"{held_against}{mean}; in brackets the 95 % interval of a paired bootstrap over the validation {noun}s "
         f"({outcome.samples} resamples).",
-        f"The interval covers the choice of images, not the luck of a training: for that, {scatter}.",
+        f"The interval covers the choice of {noun}s, not the luck of a training: for that, {scatter}.",
     ]
 
 
@@ -155,7 +157,11 @@ def _costs(outcome: ComparisonOutcome) -> list[str]:
     models = {"teacher": outcome.teacher, **students}
     return [
         f"The {who}: {count(model.parameters)} parameters, {optional(model.multiply_adds, count)} multiply-adds, "
-        + (f"{model.latency_ms.p50:.1f} ms per image in PyTorch." if model.latency_ms else "latency not measured.")
+        + (
+            f"{model.latency_ms.p50:.1f} ms per {outcome.noun} in PyTorch."
+            if model.latency_ms
+            else "latency not measured."
+        )
         for who, model in models.items()
         if model is not None
     ]

@@ -15,6 +15,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from limbeck.metrics.seeds import Gain, Row
+from limbeck.report.collect import IMAGE
 from limbeck.report.colours import COLOURS, INK, LINE_STYLES
 from limbeck.report.figures import STYLE
 from limbeck.report.formats import metric, signed
@@ -33,7 +34,7 @@ MEAN: dict[str, Any] = {"marker": "|", "linestyle": "", "markersize": 13, "marke
 INTERVAL: dict[str, Any] = {"marker": "|", "markersize": 6, "linewidth": 1.3, "color": INK}
 
 
-def draw(rows: Sequence[Row], teacher: float | None, main: str) -> Canvas:
+def draw(rows: Sequence[Row], teacher: float | None, main: str, noun: str = IMAGE) -> Canvas:
     """Draw a metric on the left and the gain over the control on the right, a line per row, the highest gain first.
 
     The rows of one student stand together, below their control. Where there are controls only, the right side is left
@@ -43,6 +44,7 @@ def draw(rows: Sequence[Row], teacher: float | None, main: str) -> Canvas:
         rows: The rows; the first one is the control. Further controls, without gains, begin the rows of other students.
         teacher: What the teacher reaches, drawn as a line.
         main: The metric.
+        noun: What the data consists of.
     """
     groups = [
         [control, *sorted(others, key=lambda row: -row.gains[main].over_images.difference)]
@@ -65,7 +67,7 @@ def draw(rows: Sequence[Row], teacher: float | None, main: str) -> Canvas:
             axes.grid(visible=False, axis="y")
             axes.tick_params(axis="y", length=0)
             axes.xaxis.set_major_locator(MaxNLocator(5))
-        _add_legend(canvas, with_interval=sides == 2)
+        _add_legend(canvas, noun, with_interval=sides == 2)
         return canvas
 
 
@@ -153,8 +155,8 @@ def _label(axes: Axes, x: float, place: int, text: str) -> None:
     )
 
 
-def _add_legend(canvas: Canvas, *, with_interval: bool) -> None:
-    interval = Line2D([], [], label="95 % interval over the validation images", **INTERVAL)
+def _add_legend(canvas: Canvas, noun: str, *, with_interval: bool) -> None:
+    interval = Line2D([], [], label=f"95 % interval over the validation {noun}s", **INTERVAL)
     canvas.legend(
         handles=[
             Line2D([], [], color=COLOURS["student" if with_interval else "control"], label="one seed", **DOT),

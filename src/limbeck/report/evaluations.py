@@ -8,10 +8,12 @@ from pathlib import Path
 from limbeck.core.model import Task
 from limbeck.report.collect import Evaluation
 from limbeck.report.detection.collect import read_evaluation as read_detection
+from limbeck.report.detection3d.collect import read_evaluation as read_detection3d
 from limbeck.report.segmentation.collect import read_evaluation as read_segmentation
 
 _READERS: Mapping[Task, Callable[[Path], Evaluation]] = {
     "detection2d": read_detection,
+    "detection3d": read_detection3d,
     "segmentation": read_segmentation,
 }
 

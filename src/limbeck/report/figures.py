@@ -21,6 +21,8 @@ from limbeck.roles import Role
 
 MAX_POINTS = 150
 """Points per curve; longer logs are averaged in equal stretches."""
+MAX_PR_CLASSES = 12
+"""Classes whose precision over recall is drawn."""
 STYLE: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "limbeck",
@@ -131,6 +133,24 @@ def _thinned(points: Mapping[float, float]) -> tuple[list[float], list[float]]:
     stretches = np.array_split(ordered, min(len(ordered), MAX_POINTS))
     means = np.array([stretch.mean(axis=0) for stretch in stretches])
     return means[:, 0].tolist(), means[:, 1].tolist()
+
+
+def pr_curve(title: str, precisions: Mapping[Role, Sequence[float]], alt: str) -> Figure:
+    """Draw precision over recall of all models.
+
+    Args:
+        title: What is found.
+        precisions: The precisions of each model at evenly spaced recalls from 0 to 1.
+        alt: The words for those who cannot see it.
+    """
+    with mpl.rc_context(STYLE):
+        canvas, axes = small_canvas()
+        for role, precision in precisions.items():
+            recall = np.linspace(0, 1, len(precision))
+            axes.plot(recall, precision, color=COLOURS[role], linestyle=LINE_STYLES[role], label=role)
+        axes.set(xlim=(0, 1), ylim=(0, 1.03), xlabel="recall", ylabel="precision", title=title)
+        axes.legend(frameon=False, loc="lower left")
+        return Figure(title, svg(canvas), alt)
 
 
 def small_canvas(height: float = 2.6) -> tuple[Canvas, Axes]:

@@ -6,48 +6,58 @@ import base64
 import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from limbeck.errors import DataError
-from limbeck.imaging import read_image
 from limbeck.roles import Role
 
 MAX_PICTURES = 8
 PANEL_SIDE = 420
 """Longest side of a panel in pixels."""
 MAX_BYTES = 1_600_000
-"""All panels together, as JPEG; the page stays below 3 MB."""
+"""All panels together; the page stays below 3 MB."""
+DRAWN_COLOURS = 128
+"""Colours of a drawing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """One drawn copy of an image; ``who`` is truth or the role of a model."""
+    """One drawn copy of an image, or a drawing of a cloud; ``who`` is truth or the role of a model."""
 
     who: str
     caption: str
-    jpeg: bytes
+    content: bytes
     alt: str
+    kind: Literal["jpeg", "png"] = "jpeg"
 
     @classmethod
     def of(cls, who: str, caption: str, image: Image.Image, alt: str) -> Panel:
-        """Compress a drawn RGB image."""
+        """Compress an RGB image that has been drawn on."""
         buffer = io.BytesIO()
         image.save(buffer, "JPEG", quality=78, optimize=True)
         return cls(who, caption, buffer.getvalue(), alt)
 
+    @classmethod
+    def drawn(cls, who: str, caption: str, image: Image.Image, alt: str) -> Panel:
+        """Compress a drawing of points and thin lines in few colours, which JPEG would blur."""
+        buffer = io.BytesIO()
+        few = image.quantize(DRAWN_COLOURS, Image.Quantize.MAXCOVERAGE)  # the rarest colours are those of the mistakes
+        few.save(buffer, "PNG", optimize=True)
+        return cls(who, caption, buffer.getvalue(), alt, "png")
+
     @property
     def uri(self) -> str:
         """The panel as a data URI."""
-        return "data:image/jpeg;base64," + base64.b64encode(self.jpeg).decode()
+        return f"data:image/{self.kind};base64," + base64.b64encode(self.content).decode()
 
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """One image with a panel for the truth and for every model."""
+    """One image or cloud with its panels: for every model, and for the truth where that has one of its own."""
 
     file_name: str
     panels: tuple[Panel, ...]
@@ -55,37 +65,35 @@ class Picture:
     @property
     def num_bytes(self) -> int:
         """How much the picture adds to the page."""
-        return sum(len(panel.jpeg) for panel in self.panels)
+        return sum(len(panel.content) for panel in self.panels)
 
 
 @dataclass(frozen=True, slots=True)
 class Gallery:
-    """The pictures, how many images differ at all, and the files that could not be opened."""
+    """The pictures, on how many images the models differ at all, and those that could not be opened."""
 
     pictures: tuple[Picture, ...]
     differing: int
     missing: tuple[str, ...]
 
 
-def hang(
-    order: Sequence[int], files: Sequence[str], folder: Path, draw: Callable[[int, Image.Image], Picture]
-) -> Gallery:
-    """Draw images in an order until there are enough; those that cannot be opened any more are named.
+def hang(order: Sequence[int], names: Sequence[str], draw: Callable[[int], Picture]) -> Gallery:
+    """Draw pictures in an order until there are enough; what cannot be opened any more is named.
 
     Args:
-        order: The positions of the images that may be shown.
-        files: The names of all images, relative to ``folder``.
-        folder: Where the images lie.
-        draw: Draws the picture of the image at a position; raises DataError where it does not fit what is known of it.
+        order: The positions of the images or clouds that may be shown.
+        names: The names of all of them.
+        draw: Draws the picture at a position; raises DataError where the file is gone or does not fit what is known of
+            it.
     """
     pictures: list[Picture] = []
     missing: list[str] = []
     room = MAX_BYTES
     for position in order:
         try:
-            picture = draw(position, read_image(folder / files[position]))
+            picture = draw(position)
         except DataError:
-            missing.append(files[position])
+            missing.append(names[position])
             continue
         room -= picture.num_bytes
         if room < 0 or len(pictures) == MAX_PICTURES:

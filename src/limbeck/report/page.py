@@ -6,17 +6,19 @@ from importlib.resources import files
 from pathlib import Path
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined
+from markupsafe import Markup, escape
 
 from limbeck.errors import RunFolderError
 from limbeck.report.collect import task_of
 from limbeck.report.colours import COLOURS
 from limbeck.report.detection.page import detection_page
+from limbeck.report.detection3d.page import detection3d_page
 from limbeck.report.formats import metric, percent, signed
 from limbeck.report.sections import Page, Section
 from limbeck.report.segmentation.page import segmentation_page
 from limbeck.report.wording import cards, verdict
 
-PAGES = {"detection2d": detection_page, "segmentation": segmentation_page}
+PAGES = {"detection2d": detection_page, "detection3d": detection3d_page, "segmentation": segmentation_page}
 """What makes the page of a run folder, by the task of the run."""
 
 
@@ -28,8 +30,10 @@ def write_report(run_dir: Path) -> Path:
     """
     task = task_of(run_dir)
     if task not in PAGES:
-        known = " or ".join(PAGES)
-        raise RunFolderError(f"{run_dir / 'run.json'} names the task '{task}'; a report is written for {known}.")
+        *known, last = PAGES
+        raise RunFolderError(
+            f"{run_dir / 'run.json'} names the task '{task}'; a report is written for {', '.join(known)} or {last}."
+        )
     page = render(PAGES[task](run_dir))
     path = run_dir / "report.html"
     try:
@@ -44,7 +48,7 @@ def render(page: Page) -> str:
     environment = Environment(
         loader=FunctionLoader(_resource), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
-    environment.filters.update(metric=metric, percent=percent, signed=signed)
+    environment.filters.update(metric=metric, percent=percent, signed=signed, breakable=_breakable)
     environment.globals.update(run=page.run, colours=COLOURS)
     return environment.get_template("page.html.j2").render(
         verdict=verdict(page.run, page.main),
@@ -56,6 +60,11 @@ def render(page: Page) -> str:
 
 def _rendered(environment: Environment, section: Section) -> str:
     return environment.get_template(section.template).render(**section.values)
+
+
+def _breakable(name: str) -> Markup:
+    """Let a name be broken behind its underscores rather than anywhere."""
+    return escape(name).replace("_", Markup("_<wbr>"))
 
 
 def _resource(name: str) -> str:

@@ -45,7 +45,7 @@ def models_section(run: Run, scores: Iterable[Row], shown: Sequence[str]) -> Sec
         shown: The metrics that are drawn as bars.
     """
     evaluations = {role: model.evaluation for role, model in run.models.items()}
-    rows = [*scores, *cost_rows(list(evaluations.values()))]
+    rows = [*scores, *cost_rows(list(evaluations.values()), run.facts)]
     return Section("models.html.j2", {"models": evaluations, "rows": rows, "bars": metric_bars(run.models, shown)})
 
 

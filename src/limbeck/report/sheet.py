@@ -9,6 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from limbeck.data.config import PARTS, PartName
 from limbeck.data.records import BoxData, BoxRecord
+from limbeck.data.sampling import Labelled
 from limbeck.imaging import Fit, ResizeMode, fit_image, read_image
 from limbeck.report.sheet_layout import PAPER, grid, heading, legend, stack
 
@@ -46,7 +47,7 @@ def draw_sheet(parts: Mapping[PartName, BoxData], canvas_wh: tuple[int, int], re
             strips.append(
                 legend(_entries(data.classes, any(r.ignore.any() for d in parts.values() for r in d.records)))
             )
-        rows = shown_images(data.records)
+        rows = shown_samples(data.records)
         strips.append(heading(f"{PARTS[part].capitalize()}: {len(rows)} of {len(data.records)} images"))
         strips += grid((_tile(data.records[row], data.classes) for row in rows), TILE_WH)
     for part, data in parts.items():
@@ -62,8 +63,8 @@ def _entries(classes: Sequence[str], ignored: bool) -> list[tuple[str, str]]:
     return [*entries, *([("hatched: ignored", IGNORE_COLOUR)] if ignored else [])]
 
 
-def shown_images(records: Sequence[BoxRecord]) -> list[int]:
-    """Return rows of images that together show every class and an ignore region; the rest are spread evenly."""
+def shown_samples(records: Sequence[Labelled], tiles: int = TILES) -> list[int]:
+    """Return rows of samples that together show every class and an ignore region; the rest are spread evenly."""
     content = [
         set(record.labels[~record.ignore].tolist()) | ({-1} if record.ignore.any() else set()) for record in records
     ]
@@ -73,7 +74,7 @@ def shown_images(records: Sequence[BoxRecord]) -> list[int]:
         chosen.append(max(range(len(content)), key=lambda row: len(content[row] & wanted)))
         wanted -= content[chosen[-1]]
     others = [row for row in range(len(records)) if row not in chosen]
-    count = min(max(TILES - len(chosen), 0), len(others))
+    count = min(max(tiles - len(chosen), 0), len(others))
     chosen += [others[at] for at in np.linspace(0, len(others) - 1, count).round().astype(int)]
     return sorted(chosen)
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from limbeck.report.collect import Comparison, Difference, Evaluation, PartScores, Run
+from limbeck.report.collect import Comparison, Evaluation, PartScores, Run, RunFacts
 from limbeck.report.formats import UNKNOWN, count, counted, duration, metric, optional, percent, signed, size
+from limbeck.roles import Role
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,8 @@ def verdict(run: Run, main: str) -> Verdict:
     """
     student, control = (run.models[role].evaluation.metrics[main] for role in ("student", "control"))
     change = run.comparison.student_minus_control[main]
-    outcome = _outcome(change)
+    outcome = {"up": "better", "down": "worse", "": "level"}[change.clear]
+    noun = run.facts.noun
     numbers = f"{main} {metric(student)} against {metric(control)}"
     headline = {
         "better": f"The distilled student is better than the same student trained without distillation: {numbers}.",
@@ -38,17 +40,12 @@ def verdict(run: Run, main: str) -> Verdict:
     details = [
         f"Difference {signed(change.difference)}, 95 % interval {signed(change.low)} to {signed(change.high)}, "
         f"above zero in {percent(change.share_above_zero)} of the resamples of {run.facts.data.val_images} "
-        "validation images.",
+        f"validation {noun}s.",
         _gap_sentence(run, outcome),
-        "Each model was trained once: the interval covers the choice of validation images, not the luck of a training.",
+        f"Each model was trained once: the interval covers the choice of validation {noun}s, not the luck of a "
+        "training.",
     ]
     return Verdict(outcome, headline, tuple(sentence for sentence in details if sentence))
-
-
-def _outcome(change: Difference) -> str:
-    if change.low > 0:
-        return "better"
-    return "worse" if change.high < 0 else "level"
 
 
 def _gap_sentence(run: Run, outcome: str) -> str:
@@ -61,7 +58,7 @@ def _gap_sentence(run: Run, outcome: str) -> str:
         return "None of the gap between control and teacher is closed."
     closes = f"{percent(gap)} of the gap between control and teacher"
     if outcome == "level":
-        return f"On these images it closes {closes}, but that is as uncertain as the difference."
+        return f"On these {run.facts.noun}s it closes {closes}, but that is as uncertain as the difference."
     return f"It closes {closes}."
 
 
@@ -91,7 +88,7 @@ def cards(run: Run, main: str) -> list[Card]:
     if "teacher" not in run.models:
         return result
     teacher = run.models["teacher"].evaluation
-    return [*result, _gap_card(run.comparison), *_ratio_cards(student, teacher)]
+    return [*result, _gap_card(run.comparison), *_ratio_cards(student, teacher, run.facts.noun)]
 
 
 def _gap_card(comparison: Comparison) -> Card:
@@ -99,22 +96,39 @@ def _gap_card(comparison: Comparison) -> Card:
     return Card(UNKNOWN if gap is None else percent(gap), "of the gap closed", "from control to teacher")
 
 
-def _ratio_cards(student: Evaluation, teacher: Evaluation) -> list[Card]:
+def _ratio_cards(student: Evaluation, teacher: Evaluation, noun: str) -> list[Card]:
     """Compare costs, leaving out what was not measured."""
     result = [
         Card(percent(student.parameters / teacher.parameters), "of the teacher's parameters", count(student.parameters))
     ]
     if student.multiply_adds and teacher.multiply_adds:
         share = percent(student.multiply_adds / teacher.multiply_adds)
-        result.append(Card(share, "of the teacher's multiply-adds", f"{count(student.multiply_adds)} per image"))
+        result.append(Card(share, "of the teacher's multiply-adds", f"{count(student.multiply_adds)} per {noun}"))
     if student.latency_ms and teacher.latency_ms:
         share = percent(student.latency_ms.p50 / teacher.latency_ms.p50)
-        result.append(Card(share, "of the teacher's latency", f"{student.latency_ms.p50:.1f} ms per image"))
+        result.append(Card(share, "of the teacher's latency", f"{student.latency_ms.p50:.1f} ms per {noun}"))
     return result
 
 
 UNMEASURED = (UNKNOWN, "")
 """The cell of a model that has no such value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A metric of one model; ``best`` where no model has a better one and some model a worse one."""
+
+    value: float
+    best: bool
+
+
+def marked(values: Mapping[Role, float], *, lower_is_better: bool = False) -> dict[Role, Value]:
+    """Mark the best values among those that are defined; -1 is undefined."""
+    defined = [value for value in values.values() if value >= 0]
+    best, worst = max(defined, default=-1), min(defined, default=-1)
+    if lower_is_better:
+        best, worst = worst, best
+    return {role: Value(value, value == best != worst) for role, value in values.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,33 +166,38 @@ def plain_row(title: str, note: str, values: Sequence[str]) -> Row:
     return Row(title, note, tuple((value, "") for value in values))
 
 
-def cost_rows(models: Sequence[Evaluation]) -> Iterator[Row]:
-    """Yield size, speed, memory and training time of the models side by side."""
+def cost_rows(models: Sequence[Evaluation], facts: RunFacts) -> Iterator[Row]:
+    """Yield size, speed, memory and training time of the models side by side.
+
+    Args:
+        models: The models.
+        facts: What they were measured with.
+    """
     yield plain_row("Parameters", "", [count(m.parameters) for m in models])
-    yield plain_row("Multiply-adds", "per image", [optional(m.multiply_adds, count) for m in models])
-    yield plain_row("Latency", _latency_note(models), [_latency(m) for m in models])
+    yield plain_row("Multiply-adds", f"per {facts.typical}", [optional(m.multiply_adds, count) for m in models])
+    yield plain_row("Latency", _latency_note(models, facts.typical), [_latency(m) for m in models])
     yield plain_row("Weight file", "", [optional(m.weights_bytes, size) for m in models])
-    yield from _resource_rows(models)
+    yield from _resource_rows(models, facts.noun)
     yield plain_row("Training time", "", [optional(m.train_seconds, duration) for m in models])
     yield plain_row("Epochs", "", [optional(m.epochs, str) for m in models])
 
 
-def _resource_rows(models: Sequence[Evaluation]) -> Iterator[Row]:
+def _resource_rows(models: Sequence[Evaluation], noun: str) -> Iterator[Row]:
     """Yield what older runs did not measure, as far as it is known of any model."""
     measured = {
         ("Training checkpoint", "with optimizer and methods"): [m.checkpoint_bytes for m in models],
         ("Memory, training", "at its highest"): [m.train_memory_bytes for m in models],
-        ("Memory, testing", "at its highest, one image at a time"): [m.test_memory_bytes for m in models],
+        ("Memory, testing", f"at its highest, one {noun} at a time"): [m.test_memory_bytes for m in models],
     }
     for (title, note), values in measured.items():
         if any(values):
             yield plain_row(title, note, [optional(value, size) for value in values])
 
 
-def _latency_note(models: Sequence[Evaluation]) -> str:
+def _latency_note(models: Sequence[Evaluation], per: str) -> str:
     threads = {m.latency_ms.threads for m in models if m.latency_ms and m.latency_ms.threads}
     with_threads = f", {counted(threads.pop(), 'thread')}" if len(threads) == 1 else ""
-    return f"ms per image, median (95th percentile){with_threads}"
+    return f"ms per {per}, median (95th percentile){with_threads}"
 
 
 def _latency(model: Evaluation) -> str:

@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
-from limbeck.core.model import PredictionT
+from limbeck.core.model import InputSize, PredictionT
 from limbeck.core.samples import Batch, Frame, TargetT
-from limbeck.data.config import AnyDataConfig, PartName
+from limbeck.data.config import AnyDataConfig, PartName, PictureDataConfig
 from limbeck.data.views import ViewLoader
 from limbeck.errors import IncompatibleError, nearest
+from limbeck.imaging import ResizeMode
 from limbeck.metrics.bootstrap import ImageCounts
 
 EVAL_BATCH = 8
@@ -125,6 +126,21 @@ class TaskData(ABC, Generic[TargetT, PredictionT, PartT]):
 
     @property
     @abstractmethod
+    def size(self) -> InputSize:
+        """What the models of the task are measured with."""
+
+    @property
+    def canvas_wh(self) -> tuple[int, int] | None:
+        """Width and height of the networks' input in pixels; None where there is no canvas, which is the default."""
+        return None
+
+    @property
+    def resize(self) -> ResizeMode | None:
+        """How an image is fitted onto the canvas; None where there is none, which is the default."""
+        return None
+
+    @property
+    @abstractmethod
     def on_test(self) -> TaskData[TargetT, PredictionT, PartT] | None:
         """The same task with the test part in the place of the validation part; None where there is none."""
 
@@ -225,6 +241,27 @@ class TaskData(ABC, Generic[TargetT, PredictionT, PartT]):
     @abstractmethod
     def hash_annotations(self) -> dict[str, str]:
         """Return the sha256 of all `annotation_paths`, by path."""
+
+
+class PictureTask(TaskData[TargetT, PredictionT, PartT]):
+    """A data set of images. Abstract."""
+
+    config: PictureDataConfig
+
+    @property
+    def size(self) -> InputSize:
+        """Width and height of the networks' input in pixels."""
+        return self.config.size
+
+    @property
+    def canvas_wh(self) -> tuple[int, int] | None:
+        """Width and height of the networks' input in pixels."""
+        return self.config.size
+
+    @property
+    def resize(self) -> ResizeMode | None:
+        """How an image is fitted onto it."""
+        return self.config.resize
 
 
 AnyTask = TaskData[Any, Any, Any]

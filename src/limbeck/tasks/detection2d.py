@@ -33,7 +33,7 @@ from limbeck.metrics.fault_rates import (
     rates_at,
 )
 from limbeck.metrics.matching import Matches, match
-from limbeck.tasks.base import Tally, TaskData
+from limbeck.tasks.base import PictureTask, Tally
 
 PREDICTIONS = "predictions.json"
 
@@ -159,7 +159,7 @@ def read_predictions(folder: Path, truth: CocoTruth) -> list[CocoResult]:
 
 
 @dataclass(frozen=True)
-class Detection2DTask(TaskData[Boxes2D, Detections2D, BoxData]):
+class Detection2DTask(PictureTask[Boxes2D, Detections2D, BoxData]):
     """2D detection.
 
     Attributes:

@@ -28,7 +28,7 @@ from limbeck.files import write_bytes, write_json
 from limbeck.metrics.bootstrap import bootstrap_interval
 from limbeck.metrics.boundary import BOUNDARY_COUNTS, boundary_counts
 from limbeck.metrics.segmentation import SegmentationCounts, confusion_matrix, evaluate
-from limbeck.tasks.base import IMAGE, Tally, TaskData, check_inputs
+from limbeck.tasks.base import IMAGE, PictureTask, Tally, check_inputs
 
 COUNTS = "counts.npz"
 PREDICTIONS, TRUTH = "predictions", "truth"
@@ -109,7 +109,7 @@ def _write_maps(folder: Path, maps: Iterable[bytes]) -> None:
 
 
 @dataclass(frozen=True)
-class SegmentationTask(TaskData[SemanticMask, Segmentation, MaskData]):
+class SegmentationTask(PictureTask[SemanticMask, Segmentation, MaskData]):
     """Semantic segmentation of RGB images with any number of aligned X maps.
 
     Attributes:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from limbeck.core.method import Inheritance, MethodConfig
 from limbeck.core.model import Model, ModelSpec
 from limbeck.core.outputs import RawOutput
 from limbeck.core.samples import Batch
@@ -49,8 +50,24 @@ class FrozenTeacher:
         return raw, taps
 
 
-def inherit_weights(student: Model[Any, Any, Any, Any], teacher: Model[Any, Any, Any, Any]) -> str:
-    """Copy into a student those weights and statistics of its teacher that have the same name and shape.
+def inheritance(methods: Iterable[MethodConfig]) -> Inheritance | None:
+    """Return with which weights of the teacher a student starts: with the most that one of its methods asks for."""
+    asked = {method.inherits() for method in methods}
+    return "thinned" if "thinned" in asked else "equal" if "equal" in asked else None
+
+
+def inherit_weights(
+    student: Model[Any, Any, Any, Any], teacher: Model[Any, Any, Any, Any], kind: Inheritance = "equal"
+) -> str:
+    """Copy into a student those weights and statistics of its teacher that have the same name and fit.
+
+    Args:
+        student: The student.
+        teacher: The teacher.
+        kind: ``equal``: weights of the same shape. ``thinned``: also wider ones, of which a student with a k-th of the
+            channels takes every k-th. As this is done along every axis of every weight, inputs and outputs of layers
+            that follow one another stay together, and so do those of maps that are concatenated, if all are narrowed
+            by the same k.
 
     Returns:
         A sentence about how much that is.
@@ -59,13 +76,26 @@ def inherit_weights(student: Model[Any, Any, Any, Any], teacher: Model[Any, Any,
         IncompatibleError: Nothing fits.
     """
     own, given = student.state_dict(), teacher.state_dict()
-    same = {name: given[name] for name, value in own.items() if name in given and given[name].shape == value.shape}
+    fitting = {name: _fitting(given[name], value, kind) for name, value in own.items() if name in given}
+    same = {name: value for name, value in fitting.items() if value is not None}
     if not same:
         raise IncompatibleError(
-            "The student cannot inherit from this teacher: they share no weight of equal name and shape.",
+            "The student cannot inherit from this teacher: they share no weight of equal name and fitting shape.",
             hint="set inherit: false, or give both the same backbone",
         )
     student.load_state_dict(same, strict=False)
     parts = sorted({".".join(name.split(".")[:2]) for name in same})
     share = sum(value.numel() for value in same.values()) / sum(value.numel() for value in own.values())
     return f"the student starts from {share:.0%} of its weights in the teacher: {', '.join(parts)}"
+
+
+def _fitting(given: Tensor, own: Tensor, kind: Inheritance) -> Tensor | None:
+    """Return what a weight of the student gets from the teacher's; None where it does not fit."""
+    if given.shape == own.shape:
+        return given
+    if kind == "equal" or given.ndim != own.ndim:
+        return None
+    if any(wide % narrow for wide, narrow in zip(given.shape, own.shape, strict=True)):
+        return None
+    every = tuple(slice(None, None, wide // narrow) for wide, narrow in zip(given.shape, own.shape, strict=True))
+    return given[every]

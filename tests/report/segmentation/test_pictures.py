@@ -41,7 +41,7 @@ def test_a_picture_has_image_truth_and_all_models_with_their_errors(make_run: An
 
     assert [panel.who for panel in first.panels] == ["image", "truth", "teacher", "control", "student"]
     assert list(first.errors) == ["teacher", "control", "student"]
-    assert first.num_bytes == sum(len(p.jpeg) for p in (*first.panels, *first.errors.values()))
+    assert first.num_bytes == sum(len(p.content) for p in (*first.panels, *first.errors.values()))
     position = int(first.file_name.split()[1].split(".")[0])
     assert f"mIoU {run.models['student'].evaluation.image_IoU[position]:.3f}" in first.panels[4].alt
     assert first.legend[0] == ("road", OKABE_ITO[0])
@@ -91,5 +91,5 @@ def test_a_class_map_is_as_small_as_a_panel() -> None:
     )
     panel = large.class_map("student", "all road", large.truth)
 
-    assert Image.open(io.BytesIO(panel.jpeg)).size == (420, 280)
+    assert Image.open(io.BytesIO(panel.content)).size == (420, 280)
     assert panel.alt == "x.png with the classes of the student: all road."

@@ -142,3 +142,14 @@ def test_a_test_part_is_counted_and_compared_with_both_others(task, tmp_path):
     assert (train.status, both.status) == ("fail", "fail")
     assert train.text.startswith(f"1 of 2 test images is a training image too, such as {first.path}: ")
     assert both.text.startswith(f"1 of 2 test images is a validation image too, such as {copy} ({original})")
+
+
+def test_files_that_only_begin_alike_are_not_the_same(tmp_path):
+    content = bytes(10_000)
+    files = {"first": content, "copy": content, "other end": content[:-1] + b"1", "longer": content + b"1"}
+    for name, text in files.items():
+        (tmp_path / name).write_bytes(text)
+    first, others = tmp_path / "first", [tmp_path / name for name in ("other end", "longer", "copy")]
+    assert same_files([first], others) == {tmp_path / "copy": first}
+    assert same_files([first, tmp_path / "copy"], [first]) == {first: first}
+    assert same_files([first], []) == {}

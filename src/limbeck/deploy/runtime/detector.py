@@ -88,7 +88,7 @@ class Detector:
         return outputs
 
     def _detect_batch(self, images: Sequence[ImageLike]) -> Iterator[Detections]:
-        fitted = [fit_image(open_image(image), self.manifest.canvas_wh, self.manifest.resize) for image in images]
+        fitted = [fit_image(open_image(image), *self.manifest.canvas) for image in images]
         canvases = np.stack([canvas.transpose(2, 0, 1) for canvas, _ in fitted])
         for boxes, scores, labels, (_, fit) in zip(*self.answer(canvases), fitted, strict=True):
             yield self._detections(boxes[scores > 0], scores[scores > 0], labels[scores > 0], fit)

@@ -1,4 +1,4 @@
-"""How long one call takes; run as a program it times an ONNX file in a process of its own.
+"""How long one call takes; run as a program it times a bundle or an ONNX file in a process of its own.
 
 Engines that share a process slow each other (their thread pools compete), so each is timed in a process of its own.
 """
@@ -18,7 +18,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from limbeck.deploy.runtime.lidar_detector import LidarDetector
+from limbeck.deploy.runtime.manifest import MODEL_NAME, read_manifest
 from limbeck.deploy.runtime.session import open_session
+from limbeck.deploy.runtime.typical_cloud import typical_cloud
 from limbeck.errors import ExportError
 from limbeck.resident import peak_resident_bytes
 
@@ -45,7 +48,7 @@ class Measured:
     """What an engine takes to answer.
 
     Attributes:
-        latency: Time per image.
+        latency: Time per image or point cloud.
         memory_bytes: Highest memory of a process that does nothing else; None where the system does not tell.
     """
 
@@ -94,17 +97,46 @@ def session_latency(path: Path, threads: int, warmup: int, runs: int) -> Latency
     return latency(lambda: session.run(None, feed), warmup, runs)
 
 
-def measure_onnx(path: Path, threads: int, warmup: int = 10, runs: int = 100) -> Measured:
-    """Measure ONNX Runtime on the CPU at batch 1, from pixels to the answer, in a process of its own.
+def cloud_latency(folder: Path, threads: int, warmup: int, runs: int) -> Latency:
+    """Time `LidarDetector.detect` in this process: sorting, the network, and the choice among its boxes.
 
     Args:
-        path: The ONNX file.
+        folder: The bundle; it is given a `typical_cloud` of as many points as the clouds it was trained on have.
+        threads: Processor threads.
+        warmup: See `latency`.
+        runs: See `latency`.
+
+    Raises:
+        BundleError: The bundle may not be run.
+    """
+    detector = LidarDetector(folder, threads)
+    manifest = detector.manifest
+    points = typical_cloud(manifest.size[0], len(manifest.points.features), detector.grid.range_xyz)
+    return latency(lambda: detector.detect(points), warmup, runs)
+
+
+def bundle_latency(folder: Path, threads: int, warmup: int, runs: int) -> Latency:
+    """Time a bundle in this process; see `cloud_latency` and, for images, `session_latency`.
+
+    Raises:
+        BundleError: There is none, or it cannot be run.
+    """
+    if read_manifest(folder).task == LidarDetector.task:
+        return cloud_latency(folder, threads, warmup, runs)
+    return session_latency(folder / MODEL_NAME, threads, warmup, runs)
+
+
+def measure_onnx(path: Path, threads: int, warmup: int = 10, runs: int = 100) -> Measured:
+    """Measure ONNX Runtime on the CPU in a process of its own, on one image or point cloud at a time.
+
+    Args:
+        path: A bundle, or the ONNX file of a network that reads images.
         threads: Processor threads.
         warmup: Calls before the first one that counts.
         runs: Calls that count.
 
     Raises:
-        ExportError: The file cannot be run.
+        ExportError: It cannot be run.
     """
     options = ["--threads", str(threads), "--warmup", str(warmup), "--runs", str(runs)]
     command = [sys.executable, "-m", "limbeck.deploy.runtime.latency", str(path), *options]
@@ -117,14 +149,15 @@ def measure_onnx(path: Path, threads: int, warmup: int = 10, runs: int = 100) ->
 
 
 def main() -> None:
-    """Time the file named on the command line and print the result as json."""
+    """Time the bundle or the file named on the command line and print the result as json."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("model", type=Path)
     parser.add_argument("--threads", type=int, required=True)
     parser.add_argument("--warmup", type=int, required=True)
     parser.add_argument("--runs", type=int, required=True)
     given = parser.parse_args()
-    times = session_latency(given.model, given.threads, given.warmup, given.runs)
+    timed = bundle_latency if given.model.is_dir() else session_latency
+    times = timed(given.model, given.threads, given.warmup, given.runs)
     print(json.dumps(asdict(Measured(times, peak_resident_bytes()))))
 
 

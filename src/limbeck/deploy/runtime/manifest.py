@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from limbeck.deploy.runtime.clouds import PointFormat
 from limbeck.errors import BundleError
 from limbeck.imaging import ResizeMode
 
@@ -17,8 +19,12 @@ FORMAT = 1
 MANIFEST_NAME = "bundle.json"
 MODEL_NAME = "model.onnx"
 LABELS_NAME = "labels.txt"
-RuntimeTask = Literal["detection2d", "segmentation"]
-RUNTIMES: Mapping[RuntimeTask, str] = {"detection2d": "Detector", "segmentation": "Segmenter"}
+RuntimeTask = Literal["detection2d", "segmentation", "detection3d"]
+RUNTIMES: Mapping[RuntimeTask, str] = {
+    "detection2d": "Detector",
+    "segmentation": "Segmenter",
+    "detection3d": "LidarDetector",
+}
 """The class that runs the bundles of each task."""
 _CHUNK_BYTES = 1 << 20
 
@@ -30,18 +36,44 @@ class Manifest:
     Attributes:
         task: The task of the model.
         classes: Class names in the order of the labels.
-        canvas_wh: Width and height of the network's input in pixels.
-        resize: How an image is fitted onto the canvas.
+        size: Width and height of the network's input in pixels, or the number of points of a typical point cloud.
+        resize: How an image is fitted onto the canvas; None for point clouds.
+        form: What the points of a cloud consist of; None for images.
+        settings: What the task needs beside, see the graphs in `limbeck.deploy.graphs`.
         sha256: The hash of every other file, by its name.
         passed_parity: Whether the model answered as the trained one did; None if that was not checked.
     """
 
     task: RuntimeTask
     classes: tuple[str, ...]
-    canvas_wh: tuple[int, int]
-    resize: ResizeMode
+    size: tuple[int, ...]
+    resize: ResizeMode | None
+    form: PointFormat | None
+    settings: Mapping[str, Any]
     sha256: Mapping[str, str]
     passed_parity: bool | None
+
+    @property
+    def canvas(self) -> tuple[tuple[int, int], ResizeMode]:
+        """Width and height of the canvas in pixels, and how an image is fitted onto it.
+
+        Raises:
+            BundleError: The model reads no images.
+        """
+        if self.resize is None:
+            raise BundleError("The bundle has no canvas: its model reads no images.")
+        return (self.size[0], self.size[1]), self.resize
+
+    @property
+    def points(self) -> PointFormat:
+        """What the points of a cloud consist of.
+
+        Raises:
+            BundleError: The model reads no point clouds.
+        """
+        if self.form is None:
+            raise BundleError("The bundle says nothing of points: its model reads no point clouds.")
+        return self.form
 
 
 def open_bundle(folder: Path, task: RuntimeTask) -> Manifest:
@@ -72,18 +104,41 @@ def read_manifest(folder: Path) -> Manifest:
         raise BundleError(
             f"{folder / MANIFEST_NAME}: the bundle has format {content.get('format')!r}, this limbeck reads {FORMAT}."
         )
-    try:
-        width, height = content["canvas"]["wh"]
+    with described(folder):
         if content["task"] not in RUNTIMES:
             raise ValueError(f"the task {content['task']!r} is unknown")
+        size, resize, form = _input(content)
         return Manifest(
             task=content["task"],
             classes=tuple(content["classes"]),
-            canvas_wh=(int(width), int(height)),
-            resize=content["canvas"]["resize"],
+            size=size,
+            resize=resize,
+            form=form,
+            settings=dict(content["settings"]),
             sha256=dict(content["files"]),
             passed_parity=None if content["parity"] is None else bool(content["parity"]["passed"]),
         )
+
+
+def _input(content: Mapping[str, Any]) -> tuple[tuple[int, ...], ResizeMode | None, PointFormat | None]:
+    """Return the size of the network's input, how images are fitted onto it, and what points consist of."""
+    if (canvas := content["canvas"]) is not None:
+        width, height = canvas["wh"]
+        return (int(width), int(height)), canvas["resize"], None
+    cloud = content["cloud"]
+    form = PointFormat(tuple(cloud["columns"]), tuple(cloud["features"]), bool(cloud["drop_invalid"]))
+    return (int(cloud["points"]),), None, form
+
+
+@contextmanager
+def described(folder: Path) -> Iterator[None]:
+    """Say in one sentence what is wrong with the description of a bundle, where reading it raises something.
+
+    Raises:
+        BundleError: An entry is missing, or is not what it should be.
+    """
+    try:
+        yield
     except (KeyError, TypeError, ValueError) as error:
         raise BundleError(
             f"{folder / MANIFEST_NAME}: not a complete bundle description ({_problem(error)})."

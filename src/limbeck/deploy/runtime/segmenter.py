@@ -55,7 +55,7 @@ class Segmenter:
             DataError: The image cannot be read or is no image, or the maps are not those of the network.
         """
         given = check_maps(maps, self.maps)
-        answer = map_image(self.answer, open_image(image), given, self.manifest.canvas_wh, self.manifest.resize, tiles)
+        answer = map_image(self.answer, open_image(image), given, *self.manifest.canvas, tiles)
         return ClassMap(*answer, self.manifest.classes)
 
     def answer(self, inputs: Mapping[str, NDArray[Any]]) -> Answer:

@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import matplotlib as mpl
-import numpy as np
 
 from limbeck.metrics.fault_rates import RATES
 from limbeck.report.colours import COLOURS, LINE_STYLES
 from limbeck.report.detection.collect import DetectionModel, DetectionRun, FaultRates
-from limbeck.report.figures import STYLE, Figure, small_canvas, svg
+from limbeck.report.figures import MAX_PR_CLASSES, STYLE, Figure, pr_curve, small_canvas, svg
 from limbeck.roles import Role
-
-MAX_PR_CLASSES = 12
 
 
 def pr_curves(run: DetectionRun) -> list[Figure]:
@@ -25,17 +22,9 @@ def pr_curves(run: DetectionRun) -> list[Figure]:
 
 
 def _pr_curve(name: str, models: Mapping[Role, DetectionModel]) -> Figure:
-    with mpl.rc_context(STYLE):
-        canvas, axes = small_canvas()
-        for role, model in models.items():
-            precision = model.evaluation.pr_curves.get(name, [])
-            recall = np.linspace(0, 1, len(precision))
-            axes.plot(recall, precision, color=COLOURS[role], linestyle=LINE_STYLES[role], label=role)
-        axes.set(xlim=(0, 1), ylim=(0, 1.03), xlabel="recall", ylabel="precision", title=name)
-        axes.legend(frameon=False, loc="lower left")
-        ap50 = [f"{role} {model.evaluation.per_class[name]['AP50']:.3f}" for role, model in models.items()]
-        alt = f"Precision over recall for {name} at IoU 0.5. AP50: {', '.join(ap50)}."
-        return Figure(name, svg(canvas), alt)
+    ap50 = [f"{role} {model.evaluation.per_class[name]['AP50']:.3f}" for role, model in models.items()]
+    alt = f"Precision over recall for {name} at IoU 0.5. AP50: {', '.join(ap50)}."
+    return pr_curve(name, {role: model.evaluation.pr_curves.get(name, []) for role, model in models.items()}, alt)
 
 
 def rate_curves(run: DetectionRun) -> list[Figure]:

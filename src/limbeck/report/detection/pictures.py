@@ -6,42 +6,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from limbeck.imaging import read_image
 from limbeck.metrics.coco import IOU_50, CocoResult, CocoTruth, TruthImage
 from limbeck.metrics.matching import match
 from limbeck.report.colours import COLOURS, LABEL_INK
 from limbeck.report.detection.collect import DetectionRun
 from limbeck.report.gallery import PANEL_SIDE, Gallery, Panel, Picture, hang, panel_size, worst_first
+from limbeck.report.tally import Tally
 from limbeck.roles import Role
 
 MIN_SCORE = 0.3
 """Detections below are neither drawn nor counted."""
 LABEL_SIZE = 15
 IGNORED = "ignored"
-
-
-@dataclass(frozen=True, slots=True)
-class Tally:
-    """What one model finds in every image: hits, false alarms and missed objects, (I,) each."""
-
-    hits: NDArray[np.int64]
-    false_alarms: NDArray[np.int64]
-    missed: NDArray[np.int64]
-
-    @property
-    def f1(self) -> NDArray[np.float64]:
-        """Harmonic mean of precision and recall per image; 1 where there is nothing to find and nothing found."""
-        mistakes = self.false_alarms + self.missed
-        score: NDArray[np.float64] = 2 * self.hits / np.maximum(2 * self.hits + mistakes, 1)
-        return np.where((self.hits == 0) & (mistakes == 0), 1.0, score)
-
-    def sentence(self, image: int) -> str:
-        """Say what the model finds in one image."""
-        objects = self.hits[image] + self.missed[image]
-        alarms = self.false_alarms[image]
-        return f"{self.hits[image]} of {objects} found, {alarms} false alarm{'' if alarms == 1 else 's'}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +40,7 @@ def gallery(run: DetectionRun) -> Gallery:
     return hang(
         worst_first({role: found.f1 for role, found in tallies.items()}),
         [image.file_name for image in run.truth.images],
-        run.facts.data.val_images_dir,
-        lambda position, image: _picture(run, tallies, position, image),
+        lambda position: _picture(run, tallies, position),
     )
 
 
@@ -78,8 +56,9 @@ def tally(truth: CocoTruth, predictions: Sequence[CocoResult]) -> Tally:
     return Tally(hits, false_alarms, objects - hits)
 
 
-def _picture(run: DetectionRun, tallies: Mapping[Role, Tally], position: int, image: Image.Image) -> Picture:
+def _picture(run: DetectionRun, tallies: Mapping[Role, Tally], position: int) -> Picture:
     info = run.truth.images[position]
+    image = read_image(run.facts.data.val_images_dir / info.file_name)
     labels = dict(run.truth.categories) if len(run.truth.categories) > 1 else {}
     truth = _truth_marks(run.truth, info, labels)
     panels = [_panel("truth", _truth_caption(truth), info, image, truth)]

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageColor
 
 from limbeck.errors import DataError
+from limbeck.imaging import read_image
 from limbeck.palette import NO_CLASS, class_colours, overlay
 from limbeck.report.formats import metric, percent
 from limbeck.report.gallery import Gallery, Panel, Picture, hang, panel_size, worst_first
@@ -39,7 +40,7 @@ class ClassMaps(Picture):
     @property
     def num_bytes(self) -> int:
         """How much the picture adds to the page."""
-        return sum(len(panel.jpeg) for panel in (*self.panels, *self.errors.values()))
+        return sum(len(panel.content) for panel in (*self.panels, *self.errors.values()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +85,13 @@ def gallery(run: SegmentationRun) -> Gallery:
     return hang(
         worst_first({role: np.array(model.evaluation.image_IoU, np.float64) for role, model in run.models.items()}),
         [image.file_name for image in run.truth.images],
-        run.facts.data.val_images_dir,
-        lambda position, image: _picture(run, position, image),
+        lambda position: _picture(run, position),
     )
 
 
-def _picture(run: SegmentationRun, position: int, image: Image.Image) -> ClassMaps:
+def _picture(run: SegmentationRun, position: int) -> ClassMaps:
     info = run.truth.images[position]
+    image = read_image(run.facts.data.val_images_dir / info.file_name)
     if image.size != info.size_wh:
         raise DataError("An image is not the one that was labelled:", [f"{info.file_name}: its size has changed"])
     truth = read_labels(run.truth_maps, position, info.size_wh)

@@ -13,7 +13,7 @@ from limbeck.report.segmentation.collect import (
     SegmentationParity,
     SegmentationRun,
 )
-from limbeck.report.wording import Row, metric_row
+from limbeck.report.wording import Row, Value, marked, metric_row
 from limbeck.roles import Role
 
 METRIC_ROWS = {
@@ -48,14 +48,6 @@ def score_rows(models: Sequence[SegmentationEvaluation]) -> Iterator[Row]:
 
 
 @dataclass(frozen=True, slots=True)
-class Value:
-    """A metric of one model; ``best`` where no model has a higher one and some model a lower one."""
-
-    value: float
-    best: bool
-
-
-@dataclass(frozen=True, slots=True)
 class ClassRow:
     """A class with what the models reach on it.
 
@@ -64,14 +56,12 @@ class ClassRow:
         share: Its share of the labelled pixels.
         values: What each model reaches, by metric.
         change: IoU of the student minus that of the control; None where it was not measured.
-        clear: ``up`` or ``down`` where the interval of the change leaves out zero, else empty.
     """
 
     name: str
     share: float
     values: dict[str, dict[Role, Value]]
     change: Difference | None
-    clear: str
 
 
 def class_rows(run: SegmentationRun) -> list[ClassRow]:
@@ -87,17 +77,10 @@ def class_rows(run: SegmentationRun) -> list[ClassRow]:
 
 
 def _class_row(name: str, share: float, reached: Mapping[Role, Mapping[str, float]], run: SegmentationRun) -> ClassRow:
-    values = {key: _marked({role: values[key] for role, values in reached.items()}) for key in CLASS_METRICS}
+    values = {key: marked({role: values[key] for role, values in reached.items()}) for key in CLASS_METRICS}
     defined = min(values["IoU"][role].value for role in ("control", "student")) >= 0
     change = run.comparison.student_minus_control.get(f"IoU/{name}") if defined else None
-    clear = "up" if change and change.low > 0 else "down" if change and change.high < 0 else ""
-    return ClassRow(name, share, values, change, clear)
-
-
-def _marked(values: Mapping[Role, float]) -> dict[Role, Value]:
-    defined = [value for value in values.values() if value >= 0]
-    highest, lowest = max(defined, default=-1), min(defined, default=-1)
-    return {role: Value(value, value == highest > lowest) for role, value in values.items()}
+    return ClassRow(name, share, values, change)
 
 
 def agreement_rows(parity: SegmentationParity) -> list[tuple[str, str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,12 +11,11 @@ from numpy.typing import NDArray
 from limbeck.data.records import BoxData
 from limbeck.metrics.coco import CocoResult, evaluate
 from limbeck.tasks.detection2d import BoxTally, Detection2DTask
-from limbeck.training.doctor.class_order import MIN_FOUND, label_counts, likely_order, wrong_labels
+from limbeck.training.doctor.class_order import label_counts, order_finding
 from limbeck.training.doctor.findings import Finding
 
 CHANCE_AP50 = 0.01
 """A teacher below this AP50 on its own validation data has nothing to teach."""
-_SHOWN = 3
 
 
 def box_label_findings(task: Detection2DTask) -> Iterator[Finding]:
@@ -44,37 +43,11 @@ def _boxes(data: BoxData) -> int:
 
 def box_score_findings(task: Detection2DTask, tally: BoxTally) -> Iterator[Finding]:
     """Yield whether a teacher's labels are right, and whether it is better than chance."""
-    order = _order_finding(task, tally.results)
+    order = order_finding(task.classes, label_counts(task.truth, tally.results))
     if order is not None:
         yield order
     if order is None or order.status != "fail":
         yield _score_finding(task, tally.metrics())
-
-
-def _order_finding(task: Detection2DTask, results: Sequence[CocoResult]) -> Finding | None:
-    """Say whether the labels are right; None for a teacher that finds too little to say."""
-    check, counts = "labels of the teacher", label_counts(task.truth, results)
-    right, found = int(counts.trace()), int(counts.sum())
-    if found < MIN_FOUND:
-        return None
-    if wrong := wrong_labels(counts):
-        order = likely_order(task.classes, wrong)
-        mend = "correct the classes in the json beside its weights" + (f", probably to {order}" if order else "")
-        text = f"{_found_as(task, counts, wrong)}: its logits are not in the order of its classes; {mend}"
-        return Finding("fail", check, text)
-    if 2 * right < found:
-        most = {k: int(row.argmax()) for k, row in enumerate(counts) if row.any() and row.argmax() != k}
-        text = f"{_found_as(task, counts, most)}: it mixes them up, or its logits are not in the order of its classes"
-        return Finding("warn", check, text)
-    return Finding("ok", check, f"right for {right} of the {found} objects that it finds")
-
-
-def _found_as(task: Detection2DTask, counts: NDArray[np.int64], label: dict[int, int]) -> str:
-    pairs = [
-        f"{counts[k, other]} of {counts[k].sum()} '{task.classes[k]}' are found as '{task.classes[other]}'"
-        for k, other in label.items()
-    ]
-    return ", ".join(pairs[:_SHOWN] + ([f"and so on for {len(pairs) - _SHOWN} more"] if len(pairs) > _SHOWN else []))
 
 
 def _score_finding(task: Detection2DTask, metrics: Mapping[str, float]) -> Finding:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,12 +16,14 @@ from numpy.typing import NDArray
 
 from limbeck.metrics.coco import CocoResult, CocoTruth, TruthBox
 from limbeck.ops.boxes2d import pairwise_iou
+from limbeck.training.doctor.findings import Finding
 
 FOUND_IOU = 0.5
 MIN_FOUND = 5
 """Of a class of which fewer objects were found nothing is said."""
 MIN_SHARE = 0.7
 """So many of the found objects of a class must bear one label for it to be the label of this class."""
+_SHOWN = 3
 
 
 def label_counts(truth: CocoTruth, results: Sequence[CocoResult]) -> NDArray[np.int64]:
@@ -42,16 +45,73 @@ def label_counts(truth: CocoTruth, results: Sequence[CocoResult]) -> NDArray[np.
         if detections := found[image]:
             expected = torch.tensor([box.bbox_xywh for box in boxes], dtype=torch.float64)
             detected = torch.tensor([result["bbox"] for result in detections], dtype=torch.float64)
-            scores = torch.tensor([result["score"] for result in detections])
-            hits = pairwise_iou(_xyxy(expected), _xyxy(detected)) >= FOUND_IOU  # (M,D)
-            best = torch.where(hits, scores, -1.0).argmax(dim=1).tolist()
-            for row in hits.any(dim=1).nonzero().flatten().tolist():
-                counts[index[boxes[row].category_id], index[detections[best[row]]["category_id"]]] += 1
+            add_labels(
+                counts,
+                np.array([index[box.category_id] for box in boxes]),
+                pairwise_iou(_xyxy(expected), _xyxy(detected)).numpy() >= FOUND_IOU,
+                np.array([result["score"] for result in detections]),
+                np.array([index[result["category_id"]] for result in detections]),
+            )
     return counts
 
 
 def _xyxy(boxes_xywh: torch.Tensor) -> torch.Tensor:
     return torch.cat([boxes_xywh[:, :2], boxes_xywh[:, :2] + boxes_xywh[:, 2:]], dim=1)
+
+
+def add_labels(
+    counts: NDArray[np.int64],
+    labels: NDArray[np.integer[Any]],
+    hits: NDArray[np.bool_],
+    scores: NDArray[np.floating[Any]],
+    found_as: NDArray[np.integer[Any]],
+) -> None:
+    """Add the objects of one image or cloud to the counts of `label_counts`.
+
+    Args:
+        counts: (K,K); it is added to.
+        labels: (M,) class of each object.
+        hits: (M,D) which detections overlap which object.
+        scores: (D,) of the detections.
+        found_as: (D,) their labels.
+    """
+    if hits.shape[1] == 0:
+        return
+    best = np.where(hits, scores, -1.0).argmax(axis=1)
+    seen = hits.any(axis=1)
+    np.add.at(counts, (labels[seen], found_as[best[seen]]), 1)
+
+
+def order_finding(classes: Sequence[str], counts: NDArray[np.int64]) -> Finding | None:
+    """Say whether the labels of a detector are right; None for one that finds too little to say.
+
+    Args:
+        classes: Class names.
+        counts: (K,K), see `label_counts`.
+    """
+    check, right, found = "labels of the teacher", int(counts.trace()), int(counts.sum())
+    if found < MIN_FOUND:
+        return None
+    if wrong := wrong_labels(counts):
+        order = likely_order(classes, wrong)
+        mend = "correct the classes in the json beside its weights" + (f", probably to {order}" if order else "")
+        text = f"{_found_as(classes, counts, wrong)}: its logits are not in the order of its classes; {mend}"
+        return Finding("fail", check, text)
+    if 2 * right < found:
+        most = {k: int(row.argmax()) for k, row in enumerate(counts) if row.any() and row.argmax() != k}
+        text = (
+            f"{_found_as(classes, counts, most)}: it mixes them up, or its logits are not in the order of its classes"
+        )
+        return Finding("warn", check, text)
+    return Finding("ok", check, f"right for {right} of the {found} objects that it finds")
+
+
+def _found_as(classes: Sequence[str], counts: NDArray[np.int64], label: dict[int, int]) -> str:
+    pairs = [
+        f"{counts[k, other]} of {counts[k].sum()} '{classes[k]}' are found as '{classes[other]}'"
+        for k, other in label.items()
+    ]
+    return ", ".join(pairs[:_SHOWN] + ([f"and so on for {len(pairs) - _SHOWN} more"] if len(pairs) > _SHOWN else []))
 
 
 def wrong_labels(counts: NDArray[np.int64]) -> dict[int, int]:

@@ -14,14 +14,16 @@ from limbeck.core.samples import Batch
 from limbeck.errors import ConfigError, LimbeckError
 from limbeck.taps import tap_shapes
 from limbeck.tasks.base import AnyTask
+from limbeck.tasks.detection3d import Detection3DTask
 from limbeck.training.doctor.data import data_findings
 from limbeck.training.doctor.findings import Finding, failures
+from limbeck.training.doctor.grid import grid_findings, value_findings
 from limbeck.training.doctor.step import step_findings
 from limbeck.training.doctor.teacher import class_finding, score_findings, teacher_of
 from limbeck.training.doctor.trial import Trial
 from limbeck.training.fit import build_methods, seeded_model
 from limbeck.training.module import Distillation
-from limbeck.training.teacher import FrozenTeacher, inherit_weights
+from limbeck.training.teacher import FrozenTeacher, inherit_weights, inheritance
 
 AnyModel = Model[Any, Any, Any, Any]
 Known = dict[str, list[Finding]]
@@ -53,6 +55,11 @@ def examine(
     except LimbeckError as error:
         yield from failures("teacher", error)
         return
+    student = seeded_model(config.student, task.classes, config.seed)
+    fit = list(_input_findings(config, task, student, teacher))
+    yield from fit
+    if any(finding.status == "fail" for finding in fit):
+        return
     if teacher is not None and config.teacher_checkpoint is None:
         yield Finding("ok", "teacher", "none is given: it is trained first, and an untrained one stands in for it here")
     elif teacher is not None:
@@ -62,7 +69,6 @@ def examine(
             return
         if classes.status == "ok":
             yield from _once(known, "score", score_findings(teacher, task, device))
-    student = seeded_model(config.student, task.classes, config.seed)
     yield from _training_findings(config, task, student, teacher, torch.device(device))
 
 
@@ -77,15 +83,24 @@ def _once(known: Known, part: str, findings: Iterable[Finding]) -> Iterator[Find
         yield finding
 
 
+def _input_findings(config: RunConfig, task: AnyTask, student: AnyModel, teacher: AnyModel | None) -> Iterator[Finding]:
+    """Yield whether the models can see what the data holds; of images there is nothing to say."""
+    if isinstance(task, Detection3DTask):
+        yield from value_findings(task, "student", student.spec)
+        if teacher is not None:
+            yield from value_findings(task, "teacher", teacher.spec)
+        yield from grid_findings(task, student.spec, config.student)
+
+
 def _training_findings(
     config: RunConfig, task: AnyTask, student: AnyModel, teacher: AnyModel | None, device: torch.device
 ) -> Iterator[Finding]:
     try:
         methods = build_methods(
-            config.methods, student, teacher, _samples(task, student, teacher), config.data.size, config.seed
+            config.methods, student, teacher, _samples(task, student, teacher), task.canvas_wh, config.seed
         )
-        if teacher is not None and any(method.inherits() for method in config.methods):
-            yield Finding("ok", "inheritance", inherit_weights(student, teacher))
+        if teacher is not None and (kind := inheritance(config.methods)) is not None:
+            yield Finding("ok", "inheritance", inherit_weights(student, teacher, kind))
         yield from _chosen(config, task, student, teacher, methods)
     except LimbeckError as error:
         yield from failures("taps" if isinstance(error, ConfigError) else FIT, error)

@@ -21,7 +21,7 @@ def memory_finding(needed: int, batch_size: int, device: torch.device) -> Findin
     return Finding("ok", "memory", text)
 
 
-LESS_MEMORY = "lower train.batch_size (train.accumulate makes up for it) or data.size"
+LESS_MEMORY = "lower train.batch_size (train.accumulate makes up for it) or the size of the network's input"
 
 
 @contextmanager

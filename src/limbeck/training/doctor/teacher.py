@@ -13,8 +13,10 @@ from limbeck.inference import predict_all
 from limbeck.lookup import find_method
 from limbeck.tasks.base import AnyTask
 from limbeck.tasks.detection2d import BoxTally, Detection2DTask
+from limbeck.tasks.detection3d import CloudTally, Detection3DTask
 from limbeck.tasks.segmentation import MaskTally, SegmentationTask
 from limbeck.training.doctor.boxes import box_score_findings
+from limbeck.training.doctor.clouds import cloud_score_findings
 from limbeck.training.doctor.findings import Finding
 from limbeck.training.doctor.masks import mask_score_findings
 from limbeck.training.fit import seeded_model
@@ -67,6 +69,9 @@ def score_findings(teacher: Model[Any, Any, Any, Any], task: AnyTask, device: to
     if isinstance(task, SegmentationTask):
         assert isinstance(tally, MaskTally)
         yield from mask_score_findings(task, tally)
+    elif isinstance(task, Detection3DTask):
+        assert isinstance(tally, CloudTally)
+        yield from cloud_score_findings(task, tally)
     else:
         assert isinstance(task, Detection2DTask)
         assert isinstance(tally, BoxTally)

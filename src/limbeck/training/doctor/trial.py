@@ -96,10 +96,16 @@ class Trial:
         probe = self.batch(min(self.config.batch_size, PROBE_IMAGES))
         with saved_bytes(self.module) as saved:
             self.run(probe)
+        activations = saved[0] * self.config.batch_size * self._growth(probe) // len(probe)
+        return 5 * parameter_bytes(self.module) + int(activations)
+
+    def _growth(self, probe: Batch[Any]) -> float:
+        """Return how many times as many pixels as those of the probe the largest canvas has; clouds have no canvas."""
+        canvases = self.task.config.canvases
+        if canvases is None:
+            return 1.0
         height, width = probe.images.shape[-2:]
-        largest = max(canvas[0] * canvas[1] for canvas in self.task.config.canvases)
-        activations = saved[0] * self.config.batch_size * largest // (len(probe) * height * width)
-        return 5 * parameter_bytes(self.module) + activations
+        return max(canvas[0] * canvas[1] for canvas in canvases) / (height * width)
 
     def run(self, batch: Batch[Any]) -> list[Part]:
         """Return the student and each method with their terms.
