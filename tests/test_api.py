@@ -9,6 +9,7 @@ NAMES = [
     "ComparisonConfig",
     "ComparisonOutcome",
     "Detector",
+    "LidarDetector",
     "Outcome",
     "RunConfig",
     "Segmenter",

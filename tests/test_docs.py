@@ -7,7 +7,8 @@ from copy import deepcopy
 import pytest
 
 from limbeck.comparison.config import ComparisonConfig
-from limbeck.config import ExportConfig, MaskExportConfig, RunConfig, TrainConfig
+from limbeck.config import CloudExportConfig, ExportConfig, MaskExportConfig, RunConfig, TrainConfig
+from limbeck.data.cloud_config import CloudAugment, CloudDataConfig, CloudPartConfig
 from limbeck.data.config import AugmentConfig, DataConfig, SplitConfig
 from limbeck.data.mask_config import MaskDataConfig, MaskPartConfig, XConfig
 
@@ -15,7 +16,8 @@ PAGES = {
     "docs/config.md": [RunConfig, TrainConfig],
     "docs/data.md": [DataConfig, SplitConfig, AugmentConfig],
     "docs/data-segmentation.md": [MaskDataConfig, MaskPartConfig, XConfig],
-    "docs/export.md": [ExportConfig, MaskExportConfig],
+    "docs/data-detection3d.md": [CloudDataConfig, CloudPartConfig, CloudAugment],
+    "docs/export.md": [ExportConfig, MaskExportConfig, CloudExportConfig],
     "docs/compare.md": [ComparisonConfig],
 }
 LINK = re.compile(r"\]\((?!https?://|#|mailto:)([^)#\s]+)[^)]*\)")

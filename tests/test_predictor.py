@@ -3,8 +3,9 @@ import json
 import numpy as np
 import pytest
 
-from limbeck.errors import BundleError, CheckpointError, DataError
-from limbeck.predictor import evaluate_file, images_in, open_predictor
+from limbeck.errors import BundleError, CheckpointError, DataError, IncompatibleError
+from limbeck.predictor import evaluate_file, files_in, open_predictor
+from limbeck.weights import WeightsInfo, save_weights
 
 
 @pytest.fixture(scope="module")
@@ -53,23 +54,79 @@ def test_a_class_that_the_data_does_not_have_is_an_error(files, finished_run, tm
             evaluate_file(path, finished_run.config.model_copy(update={"data": data.model_copy(update=renamed)}))
 
 
-def test_images_are_looked_for_in_files_and_folders(tmp_path):
-    for name in ("b.png", "a.JPG", "notes.txt"):
+def test_files_are_looked_for_in_files_and_folders(tmp_path):
+    for name in ("b.png", "a.JPG", "notes.txt", "d.bin", "c.PCD"):
         (tmp_path / name).touch()
     (tmp_path / "sub").mkdir()
-    assert [path.name for path in images_in([tmp_path])] == ["a.JPG", "b.png"]
-    assert images_in([tmp_path / "notes.txt"]) == [tmp_path / "notes.txt"], "a file that is named is taken as it is"
+    assert [path.name for path in files_in([tmp_path], "detection2d")] == ["a.JPG", "b.png"]
+    assert [path.name for path in files_in([tmp_path], "segmentation")] == ["a.JPG", "b.png"]
+    assert [path.name for path in files_in([tmp_path], "detection3d")] == ["c.PCD", "d.bin"]
+    notes = tmp_path / "notes.txt"
+    assert files_in([notes], "detection2d") == [notes], "a file that is named is taken as it is"
 
 
 def test_all_missing_images_are_named(tmp_path):
-    with pytest.raises(DataError, match="cannot be read") as caught:
-        images_in([tmp_path / "a.jpg", tmp_path, tmp_path / "b.jpg"])
+    with pytest.raises(DataError, match="These images cannot be read") as caught:
+        files_in([tmp_path / "a.jpg", tmp_path, tmp_path / "b.jpg"], "detection2d")
     assert [problem.rsplit("/")[-1] for problem in caught.value.problems] == [
         "a.jpg: no such file or folder",
         "b.jpg: no such file or folder",
     ]
 
 
-def test_a_folder_without_images_is_named(tmp_path):
-    with pytest.raises(DataError, match="holds no image"):
-        images_in([tmp_path])
+def test_files_of_the_other_kind_are_named(tmp_path):
+    (tmp_path / "a.png").touch()
+    (tmp_path / "b.bin").touch()
+    with pytest.raises(DataError, match=r"a\.png: is an image, and the model reads point clouds"):
+        files_in([tmp_path / "b.bin", tmp_path / "a.png"], "detection3d")
+    with pytest.raises(DataError, match=r"b\.bin: is a point cloud, and the model reads images"):
+        files_in([tmp_path / "b.bin"], "segmentation")
+
+
+@pytest.mark.parametrize(("task", "said"), [("detection2d", "holds no image"), ("detection3d", "holds no point cloud")])
+def test_a_folder_without_files_is_named(task, said, tmp_path):
+    with pytest.raises(DataError, match=said):
+        files_in([tmp_path], task)
+
+
+@pytest.fixture(scope="module")
+def cloud_files(finished_cloud_run):
+    """The student of a LiDAR run as a weight file and as a bundle."""
+    return finished_cloud_run.folder / "student/best.safetensors", finished_cloud_run.folder / "bundle"
+
+
+def test_weights_and_bundle_of_a_lidar_detector_score_the_same_as_the_run(cloud_files, finished_cloud_run):
+    measured = finished_cloud_run.outcome.evaluations["student"]
+    for path in cloud_files:
+        found = evaluate_file(path, finished_cloud_run.config)
+        assert found["val"].metrics() == pytest.approx(measured["metrics"], abs=1e-3)
+        assert found["test"].metrics() == pytest.approx(measured["test"]["metrics"], abs=1e-3)
+
+
+def test_weights_and_bundle_find_the_same_boxes_in_files_and_arrays(cloud_files, finished_cloud_run):
+    cloud = finished_cloud_run.config.data.val.clouds / "00000.npy"
+    by_torch, by_onnx = (open_predictor(path, exact=True) for path in cloud_files)
+    assert by_torch.form == by_onnx.form
+    expected = by_onnx.detect(cloud)
+    assert len(expected) > 0
+    for found in (by_torch.detect(cloud), by_torch.detect(np.load(cloud))):
+        assert found.names == expected.names
+        np.testing.assert_allclose(found.scores, expected.scores, atol=1e-3)
+        np.testing.assert_allclose(found.boxes, expected.boxes, atol=0.02)
+    assert len(by_torch.detect(np.zeros((0, 4), np.float32))) == 0
+
+
+def test_a_model_of_another_task_is_an_error(cloud_files, finished_run):
+    with pytest.raises(IncompatibleError, match="for the task detection3d, and the run file for detection2d"):
+        evaluate_file(cloud_files[1], finished_run.config)
+
+
+@pytest.mark.parametrize(("values", "names"), [(3, "x y z"), (4, "x y z intensity"), (6, "x y z intensity")])
+def test_a_weight_file_is_taken_to_read_the_usual_values(values, names, make_lidar_detector, tmp_path):
+    model = make_lidar_detector(point_features=values)
+    info = WeightsInfo(model.config.model_dump(mode="json"), model.spec.classes, (1000,), None)
+    save_weights(tmp_path / "best.safetensors", model.state_dict(), info)
+    form = open_predictor(tmp_path / "best.safetensors").form
+    assert form.features[:4] == tuple(names.split())
+    assert len(form.features) == len(set(form.features)) == values
+    assert form.columns == form.features

@@ -16,14 +16,15 @@ from typing import Any
 import torch
 
 from limbeck.config import RunConfig
+from limbeck.core.model import noun_of
 from limbeck.deploy.bundle import Licences, amend_bundle, write_bundle
 from limbeck.deploy.gate import check_parity
 from limbeck.deploy.parity import pass_parity_gate
-from limbeck.deploy.runtime.clouds import PointFormat
 from limbeck.deploy.runtime.latency import measure_onnx
 from limbeck.errors import IncompatibleError, RunFolderError
 from limbeck.evaluation import compare
 from limbeck.files import write_json
+from limbeck.point_files.point_format import PointFormat
 from limbeck.report.formats import counted
 from limbeck.report.page import write_report
 from limbeck.roles import ROLES, Role
@@ -200,8 +201,7 @@ def export_weights(weights: Path, task: AnyTask, config: RunConfig, to: Path, sa
     threads = torch.get_num_threads()
     timing = measure_onnx(to, threads).latency
     amend_bundle(to, latency_ms={**asdict(timing), "threads": threads})
-    what = "image" if task.canvas_wh is not None else "cloud"
-    say(f"  ONNX Runtime: {timing.p50:.1f} ms per {what} with {counted(threads, 'thread')}")
+    say(f"  ONNX Runtime: {timing.p50:.1f} ms per {noun_of(config.task)} with {counted(threads, 'thread')}")
     return to
 
 

@@ -18,12 +18,13 @@ from limbeck.core.samples import Batch, Boxes2D, Boxes3D, Frame, SemanticMask
 from limbeck.core.segmentation import Segmenter, class_map
 from limbeck.data.cloud_points import read_points
 from limbeck.deploy.runtime.class_map import Answer, ClassMap, Maps, Tiles, check_maps, map_image
-from limbeck.deploy.runtime.clouds import CloudLike, PointFormat, open_cloud
+from limbeck.deploy.runtime.clouds import CloudLike, open_cloud
 from limbeck.deploy.runtime.detector import Detections, Detector
 from limbeck.deploy.runtime.lidar_detector import CloudDetections, LidarDetector
 from limbeck.deploy.runtime.segmenter import Segmenter as RuntimeSegmenter
 from limbeck.errors import DataError
 from limbeck.imaging import fit_image, read_image
+from limbeck.point_files.point_format import PointFormat
 from limbeck.tasks.base import AnyTask
 from limbeck.tasks.detection3d import Detection3DTask
 from limbeck.tasks.segmentation import SegmentationTask

@@ -10,7 +10,7 @@ import torch
 
 from limbeck.config import RunConfig, TrainConfig, taught
 from limbeck.core.method import MethodConfig
-from limbeck.core.model import ModelConfig, inputs_of
+from limbeck.core.model import ModelConfig, inputs_of, noun_of
 from limbeck.errors import CheckpointError, ConfigError, DoctorError
 from limbeck.evaluation import Measured, measure
 from limbeck.files import write_json
@@ -141,7 +141,7 @@ class Workshop:
             seed=training.seed,
         )
         score, metric = read_info(self.weights_of(training.name)).metrics, self.task.main_metric
-        self.say(f"  best epoch on the validation images: {metric} {score[metric]:.3f}")
+        self.say(f"  best epoch on the validation {noun_of(self.config.task)}s: {metric} {score[metric]:.3f}")
 
     def _info(self, training: Training) -> WeightsInfo:
         return WeightsInfo(

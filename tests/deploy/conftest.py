@@ -1,4 +1,4 @@
-"""Tiny detectors with lively heads, a few real image files, and one bundle for all tests of this folder."""
+"""Tiny detectors with lively heads, a few real image files and clouds, and two bundles for all tests of this folder."""
 
 import shutil
 from pathlib import Path
@@ -18,6 +18,7 @@ from limbeck.models.faster_rcnn import FasterRCNN
 from limbeck.models.fcos import FCOS
 from limbeck.models.gfl import GFL
 from limbeck.models.retinanet import RetinaNet
+from limbeck.point_files.point_format import PointFormat
 
 CANVAS_WH = (96, 64)
 CLASSES = ("hose", "coupling")
@@ -142,7 +143,7 @@ def finished_bundle(model, tmp_path_factory) -> Path:
     return write_bundle(
         model,
         tmp_path_factory.mktemp("run") / "bundle",
-        canvas_wh=CANVAS_WH,
+        size=CANVAS_WH,
         resize="letterbox",
         licences=Licences(weights="Apache-2.0", data="CC BY 4.0"),
         metrics={"AP": 0.5},
@@ -153,3 +154,52 @@ def finished_bundle(model, tmp_path_factory) -> Path:
 def bundle(finished_bundle, tmp_path) -> Path:
     """A copy of the bundle that a test may change."""
     return Path(shutil.copytree(finished_bundle, tmp_path / "bundle"))
+
+
+@pytest.fixture(scope="session")
+def lidar_model(make_lidar_detector):
+    """A LiDAR detector with two groups and velocities whose random heads answer with many boxes of different scores."""
+    model = make_lidar_detector(
+        ("car", "pedestrian", "cyclist"),
+        range=[-16.0, -16.0, -3.0, 16.0, 16.0, 3.0],
+        pillar=[1.0, 1.0],
+        groups=[["car"], ["pedestrian", "cyclist"]],
+        velocity=True,
+        postprocess={"nms_iou": 0.2, "pre_nms": 200},
+    )
+    torch.manual_seed(0)
+    for group in model.centre_head.groups:
+        for name, std, bias in (("hm", 3.0, -2.0), ("dim", 1.0, 1.3), ("rot", 5.0, 0.0), ("vel", 5.0, 0.0)):
+            torch.nn.init.normal_(group[name][-1].weight, std=std)
+            torch.nn.init.constant_(group[name][-1].bias, bias)
+    return model.eval()
+
+
+@pytest.fixture(scope="session")
+def cloud_task(make_cloud_run, tmp_path_factory):
+    """A few simulated clouds with the classes of the LiDAR detector."""
+    from limbeck.config import load_config
+    from limbeck.tasks.load import load_task
+
+    return load_task(load_config(make_cloud_run(tmp_path_factory.mktemp("clouds") / "data")))
+
+
+@pytest.fixture(scope="session")
+def finished_cloud_bundle(lidar_model, tmp_path_factory) -> Path:
+    """The bundle of the LiDAR detector; not to be changed."""
+    values = ("x", "y", "z", "intensity")
+    return write_bundle(
+        lidar_model,
+        tmp_path_factory.mktemp("run") / "bundle",
+        size=(2000,),
+        resize=None,
+        licences=Licences(weights="Apache-2.0", data="CC BY 4.0"),
+        metrics={"mAP": 0.5},
+        form=PointFormat(values, values),
+    )
+
+
+@pytest.fixture
+def cloud_bundle(finished_cloud_bundle, tmp_path) -> Path:
+    """A copy of the bundle of the LiDAR detector that a test may change."""
+    return Path(shutil.copytree(finished_cloud_bundle, tmp_path / "bundle"))

@@ -65,7 +65,8 @@ def test_boxes_without_area_are_paired():
 
 
 def test_a_number_that_is_not_finite_is_a_problem():
-    assert Agreement(box_difference=float("nan")).problems(LIMITS)
+    broken = Agreement(box_difference=float("nan"))
+    assert all(total.problems(LIMITS) for total in (broken, Agreement() + broken, broken + Agreement()))
     nowhere = answer(([float("nan")] * 4, 0.9, 0))
     assert compare(answer((A, 0.9, 0)), nowhere, POSTPROCESS, LIMITS).unmatched == 2
 

@@ -57,7 +57,7 @@ def test_a_failed_export_leaves_no_description_that_an_old_file_could_hide_behin
     model.config = None
     with pytest.raises(ExportError):
         write_bundle(
-            model, bundle, canvas_wh=(96, 64), resize="stretch", licences=Licences("unknown", "unknown"), metrics={}
+            model, bundle, size=(96, 64), resize="stretch", licences=Licences("unknown", "unknown"), metrics={}
         )
     assert not (bundle / "bundle.json").exists()
 

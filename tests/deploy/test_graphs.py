@@ -43,7 +43,7 @@ def test_detectors_of_other_builds_pass_the_parity_gate(name, detector_of, batch
     bundle = write_bundle(
         model,
         tmp_path / "bundle",
-        canvas_wh=CANVAS_WH,
+        size=CANVAS_WH,
         resize="letterbox",
         licences=Licences(weights="BSD-3-Clause", data="CC BY 4.0"),
         metrics={},
@@ -71,7 +71,7 @@ def test_the_graph_of_a_segmenter_has_the_inputs_of_its_model():
     assert list(plain.inputs) == ["image"]
     both = export_graph(build_model(model_config(settings | {"x": "depth", "x_channels": 1}), ("road", "pothole")))
     assert list(both.inputs) == ["image", "depth"]
-    image, depth = both.example((64, 32))
+    image, depth = both.example((64, 32), count=2)
     assert (image.shape, depth.shape) == ((2, 3, 32, 64), (2, 1, 32, 64))
     labels, confidence = both(image, depth)
     assert labels.shape == confidence.shape == (2, 32, 64)

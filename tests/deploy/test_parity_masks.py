@@ -53,7 +53,7 @@ def bundle(model, tmp_path):
 
 def write(model, folder):
     licences = Licences(weights="unknown", data="unknown")
-    return write_bundle(model, folder, canvas_wh=(64, 64), resize="letterbox", licences=licences, metrics={})
+    return write_bundle(model, folder, size=(64, 64), resize="letterbox", licences=licences, metrics={})
 
 
 def spoil(bundle, name, change):
@@ -133,6 +133,8 @@ def test_agreements_add_up_and_each_limit_has_its_sentence():
     total = MapAgreement(10, 1, 0, 0.001) + MapAgreement(10, 2, 2, 0.5)
     assert total == MapAgreement(20, 3, 2, 0.5)
     assert len(total.problems(LIMITS)) == 2
+    broken = MapAgreement(confidence_difference=float("nan"))
+    assert all(total.problems(LIMITS) for total in (broken, MapAgreement() + broken, broken + MapAgreement()))
     assert total.problems(LIMITS.model_copy(update={"max_label_share": 0.1, "max_confidence_difference": 0.5})) == []
 
 

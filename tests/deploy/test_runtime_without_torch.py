@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from limbeck.deploy.runtime.detector import Detector
+from limbeck.deploy.runtime.lidar_detector import LidarDetector
 
 ABSENT = ("torch", "torchvision", "timm", "lightning", "pydantic", "typer", "yaml", "onnx", "faster_coco_eval")
 SCRIPT = """
@@ -30,6 +31,20 @@ print(json.dumps({
     "names": found.names,
 }))
 """
+CLOUD_SCRIPT = """
+import importlib.util, json, sys
+folder, cloud = sys.argv[1], sys.argv[2]
+import limbeck
+found = limbeck.LidarDetector(folder, threads=1).detect(cloud)
+print(json.dumps({
+    "torch": importlib.util.find_spec("torch") is not None,
+    "limbeck": sorted(name for name in sys.modules if name.startswith("limbeck")),
+    "boxes": found.boxes.tolist(),
+    "names": found.names,
+}))
+"""
+SHARED = {"limbeck", "limbeck.errors", "limbeck.imaging", "limbeck.deploy"}
+"""What the runtime shares with the rest of limbeck."""
 
 
 def required(name: str, known: set[str]) -> set[str]:
@@ -85,8 +100,20 @@ def test_the_detector_gives_the_same_boxes(python, finished_bundle, image_files)
 
 def test_only_the_files_of_the_runtime_are_loaded(python, finished_bundle, image_files):
     found = json.loads(python(SCRIPT, str(finished_bundle), str(image_files[0]), ",".join(ABSENT)))
-    allowed = {"limbeck", "limbeck.errors", "limbeck.imaging", "limbeck.deploy"}
+    allowed = SHARED | {"limbeck.point_files", "limbeck.point_files.point_format"}
     assert {name for name in found["limbeck"] if not name.startswith("limbeck.deploy.runtime")} <= allowed
+
+
+def test_the_lidar_detector_gives_the_same_boxes(python, finished_cloud_bundle, cloud_task):
+    file = cloud_task.frames["val"][0].path
+    expected = LidarDetector(finished_cloud_bundle, threads=1).detect(file)
+    found = json.loads(python(CLOUD_SCRIPT, str(finished_cloud_bundle), str(file)))
+    assert found["torch"] is False
+    assert tuple(found["names"]) == expected.names
+    assert len(expected) > 50
+    np.testing.assert_allclose(found["boxes"], expected.boxes, atol=1e-4)
+    rooms = ("limbeck.deploy.runtime", "limbeck.point_files")
+    assert {name for name in found["limbeck"] if not name.startswith(rooms)} <= SHARED | {"limbeck.rectangles"}
 
 
 def test_torch_is_really_absent_there(python):
@@ -95,7 +122,8 @@ def test_torch_is_really_absent_there(python):
     )
 
 
-def test_the_latency_is_measured_there(python, finished_bundle):
+def test_the_latency_is_measured_there(python, finished_bundle, finished_cloud_bundle):
     code = "import runpy; runpy.run_module('limbeck.deploy.runtime.latency', run_name='__main__')"
     options = ["--threads", "1", "--warmup", "0", "--runs", "2"]
-    assert json.loads(python(code, str(finished_bundle / "model.onnx"), *options))["latency"]["runs"] == 2
+    for bundle in (finished_bundle, finished_cloud_bundle):
+        assert json.loads(python(code, str(bundle), *options))["latency"]["runs"] == 2

@@ -115,6 +115,13 @@ def test_own_method(example, run_file):
     assert outcome.report.is_file()
 
 
+def test_lidar_sheet(example, tmp_path):
+    sheet = example("lidar_sheet")
+    sheet.main(tmp_path / "sheet.png", 120)
+    with Image.open(tmp_path / "sheet.png") as image:
+        assert image.size == (sheet.COLUMNS * 120, len(sheet.SEEDS) // sheet.COLUMNS * 120)
+
+
 def test_street_sheet(example, tmp_path):
     sheet = example("street_sheet")
     sheet.main(tmp_path / "sheet.png", 96, 64)

@@ -5,6 +5,7 @@ from pydantic import ValidationError
 from limbeck.core.method import Progress
 from limbeck.errors import IncompatibleError
 from limbeck.methods.itkd import Itkd
+from limbeck.nn.channel_autoencoder import ChannelAutoencoder
 
 TERMS = {"itkd_interchange", "itkd_compressed", "itkd_attention"}
 
@@ -137,6 +138,35 @@ def test_a_detached_target_gives_the_student_no_gradient_of_its_own_map(pair, st
     for detach in (False, True):
         term = losses(pair, step, detach=detach)["itkd_interchange"]
         gradients.append(torch.autograd.grad(term, step.student_out.features[0], retain_graph=True)[0])
+    assert not torch.equal(*gradients)
+
+
+@pytest.mark.parametrize(("targets", "alive"), [("fixed", True), ("free", False)])
+def test_a_free_target_lets_the_code_shrink(targets, alive, pair, step):
+    """The reason why targets are fixed: the loss between the codes is 0 where both say the same of everything."""
+    generator = torch.Generator().manual_seed(0)
+    seen = torch.randn(1, 3, 16, 16, generator=generator)
+    mixed = [torch.randn(channels, 3, generator=generator) for channels in (24, 16)]
+    its, mine = (torch.einsum("oc,bchw->bohw", weights, seen).relu() for weights in mixed)
+    distil = method(*pair, targets=targets, attention_weight=0, objects="none")
+    torch.manual_seed(0)
+    distil.autoencoder = ChannelAutoencoder(16, 24, 4, (16,))
+    step.student_out.features, step.teacher_out.features = [mine], [its]
+    optimizer = torch.optim.Adam(distil.parameters(), lr=0.01)
+    for _ in range(200):
+        optimizer.zero_grad()
+        torch.stack(list(distil(step).losses.values())).sum().backward()
+        optimizer.step()
+    spread = distil.autoencoder(mine, its).teacher_code.std(dim=(0, 2, 3)).mean()
+    assert (spread > 1) == alive
+
+
+def test_a_fixed_target_gives_the_fusion_no_gradient_of_its_own(pair, step):
+    gradients = []
+    for targets in ("fixed", "free"):
+        distil = method(*pair, targets=targets)
+        weight = distil.attention[0].fusion.weight
+        gradients.append(torch.autograd.grad(distil(step).losses["itkd_attention"], weight, retain_graph=True)[0])
     assert not torch.equal(*gradients)
 
 

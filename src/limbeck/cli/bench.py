@@ -25,6 +25,11 @@ SMALLEST_SIDE = 32
 _MIB = 2**20
 
 
+PIXELS, CLOUD = "from the pixels to the answer", "from the cloud to the final boxes"
+NETWORK = "the network alone, without sorting and choice"
+"""What is timed."""
+
+
 @dataclass(frozen=True, slots=True)
 class Cost:
     """What a model costs by one engine.
@@ -33,18 +38,20 @@ class Cost:
         model: The bundle folder or weight file.
         engine: ONNX Runtime for a bundle, PyTorch for a weight file; both on the processor, in float32.
         threads: Processor threads.
-        canvas_wh: Width and height of the network's input in pixels.
-        latency: Time of one image, from pixels to the answer.
+        size: Width and height of the network's input in pixels, or the number of points of the cloud.
+        timed: What of the work is timed.
+        latency: Time of one image or cloud.
         memory_bytes: Highest memory of a process that does nothing else; None where the system does not tell.
         file_bytes: Size of the model's file.
         parameters: Their number; None for a bundle.
-        multiply_adds: Of one image; None for a bundle.
+        multiply_adds: Of one image or cloud; None for a bundle.
     """
 
     model: str
     engine: str
     threads: int
-    canvas_wh: tuple[int, int]
+    size: tuple[int, ...]
+    timed: str
     latency: Latency
     memory_bytes: int | None
     file_bytes: int
@@ -52,13 +59,22 @@ class Cost:
     multiply_adds: int | None = None
 
     @property
-    def images_per_second(self) -> float:
-        """One image after the other: the inverse of the median."""
+    def of_clouds(self) -> bool:
+        """Whether the model reads point clouds."""
+        return len(self.size) == 1
+
+    @property
+    def per_second(self) -> float:
+        """Images or clouds, one after the other: the inverse of the median."""
         return 1000 / self.latency.p50
 
     def to_json(self) -> dict[str, Any]:
         """Return all numbers as plain values."""
-        return asdict(self) | {"images_per_second": self.images_per_second}
+        content = asdict(self)
+        size = content.pop("size")
+        if self.of_clouds:
+            return content | {"points": size[0], "clouds_per_second": self.per_second}
+        return content | {"canvas_wh": size, "images_per_second": self.per_second}
 
 
 def bench_models(
@@ -69,8 +85,9 @@ def bench_models(
     Args:
         models: Weight files and bundle folders.
         threads: Numbers of threads to measure with.
-        runs: Images that are timed.
-        size: Width and height of the input, for weight files; None for those of the training.
+        runs: Images or clouds that are timed.
+        size: Width and height of the input, for weight files of models that read images; None for those of the
+            training.
         save: The json file to write.
 
     Raises:
@@ -114,18 +131,19 @@ def _costs(path: Path, threads: Sequence[int], runs: int, size: tuple[int, int] 
 
 
 def _bundle_costs(folder: Path, threads: Sequence[int], runs: int) -> Iterator[Cost]:
-    manifest, file = read_manifest(folder), folder / MODEL_NAME
+    manifest = read_manifest(folder)
     verify_files(folder, manifest.sha256)
     for count in threads:
-        measured = measure_onnx(file, count, WARMUP, runs)
+        measured = measure_onnx(folder, count, WARMUP, runs)
         yield Cost(
             model=str(folder),
             engine="ONNX Runtime",
             threads=count,
-            canvas_wh=manifest.canvas_wh,
+            size=manifest.size,
+            timed=PIXELS if manifest.form is None else CLOUD,
             latency=measured.latency,
             memory_bytes=measured.memory_bytes,
-            file_bytes=file.stat().st_size,
+            file_bytes=(folder / MODEL_NAME).stat().st_size,
         )
 
 
@@ -137,16 +155,19 @@ def _weights_costs(file: Path, threads: Sequence[int], runs: int, size: tuple[in
     from limbeck.weights import load_weights
 
     model, info = load_weights(file)
-    canvas_wh = size or info.size
-    memory = answering_memory(file, canvas_wh, torch.device("cpu"))
-    parameters, operations = count_parameters(model), multiply_adds(model, canvas_wh)
+    if size is not None and info.resize is None:
+        raise LimbeckError(f"{file}: the model reads point clouds; --size is for those that read images.")
+    wanted = size or info.size
+    memory = answering_memory(file, wanted, torch.device("cpu"))
+    parameters, operations = count_parameters(model), multiply_adds(model, wanted)
     for count in threads:
-        times = torch_latency(model, canvas_wh, count, WARMUP, runs)
+        times = torch_latency(model, wanted, count, WARMUP, runs)
         yield Cost(
             model=str(file),
             engine="PyTorch",
             threads=count,
-            canvas_wh=canvas_wh,
+            size=wanted,
+            timed=PIXELS if info.resize is not None else NETWORK,
             latency=times,
             memory_bytes=memory,
             file_bytes=file.stat().st_size,
@@ -157,21 +178,22 @@ def _weights_costs(file: Path, threads: Sequence[int], runs: int, size: tuple[in
 
 def _facts(cost: Cost) -> str:
     """Say what does not depend on the number of threads."""
-    (width, height), size = cost.canvas_wh, f"{cost.file_bytes / _MIB:.2f} MiB"
-    facts = [cost.engine, f"{width} x {height} px", size]
+    size = f"{cost.size[0]:,} points" if cost.of_clouds else f"{cost.size[0]} x {cost.size[1]} px"
+    facts = [cost.engine, size, f"{cost.file_bytes / _MIB:.2f} MiB"]
     if cost.parameters is not None and cost.multiply_adds is not None:
         facts += [f"{cost.parameters / 1e6:.2f} M parameters", f"{cost.multiply_adds / 1e9:.2f} G multiply-adds"]
-    return f"{cost.model}: {', '.join(facts)}"
+    return f"{cost.model}: {', '.join(facts)}; {cost.timed}"
 
 
 def _table(costs: Sequence[Cost]) -> Table:
     table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    for title in ("threads", "p50 ms", "p95 ms", "p99 ms", "images/s", "memory MiB"):
+    speed = "clouds/s" if costs[0].of_clouds else "images/s"
+    for title in ("threads", "p50 ms", "p95 ms", "p99 ms", speed, "memory MiB"):
         table.add_column(title, justify="right")
     for cost in costs:
         times = [f"{value:.2f}" for value in (cost.latency.p50, cost.latency.p95, cost.latency.p99)]
         memory = "unknown" if cost.memory_bytes is None else f"{cost.memory_bytes / _MIB:.0f}"
-        table.add_row(str(cost.threads), *times, f"{cost.images_per_second:.1f}", memory)
+        table.add_row(str(cost.threads), *times, f"{cost.per_second:.1f}", memory)
     return table
 
 

@@ -12,11 +12,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from limbeck.core.model import IMAGE
 from limbeck.data.config import PARTS, AnyDataConfig, PartName
 from limbeck.data.duplicates import Pair
 from limbeck.errors import LimbeckError
 from limbeck.files import write_json
-from limbeck.report.collect import IMAGE
 from limbeck.report.formats import counted
 from limbeck.tasks.base import PartData
 

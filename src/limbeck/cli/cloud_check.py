@@ -10,11 +10,11 @@ from rich.console import Console
 from rich.markup import escape
 
 from limbeck.cli.check_lines import conclude, new_table, print_table
+from limbeck.core.model import CLOUD
 from limbeck.data.cloud_audit import CloudAudit, audit_clouds
 from limbeck.data.cloud_config import CloudDataConfig
 from limbeck.data.cloud_survey import ClassObjects
 from limbeck.report.cloud_sheet import draw_cloud_sheet
-from limbeck.report.collect import CLOUD
 
 
 def check_clouds(config: CloudDataConfig, out: Console, *, to: Path | None = None, seed: int = 0) -> CloudAudit:

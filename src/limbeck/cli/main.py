@@ -260,10 +260,13 @@ def rates(
 @app.command()
 def predict(
     model: ModelFile,
-    images: Annotated[list[Path], typer.Argument(help="Image files or folders of images.", show_default=False)],
+    files: Annotated[
+        list[Path], typer.Argument(help="Images or point clouds, or folders of them.", show_default=False)
+    ],
     save: Annotated[Path | None, typer.Option(help="Write what was found to this json file.")] = None,
     draw: Annotated[
-        Path | None, typer.Option(help="Write the images with their boxes or classes into this folder.")
+        Path | None,
+        typer.Option(help="Write pictures with boxes or classes into this folder; of a cloud, as seen from above."),
     ] = None,
     masks: Annotated[
         Path | None, typer.Option(help="Write the class of every pixel as png into this folder (segmenters).")
@@ -273,16 +276,16 @@ def predict(
     ] = None,
     tile_overlap: TileOverlap = None,
 ) -> None:
-    """Find objects in images, or the class of every pixel.
+    """Find objects in images or in point clouds (npy, bin, ply, pcd), or the class of every pixel of images.
 
     A bundle is run by ONNX Runtime and needs no torch.
 
     Example: `limbeck predict runs/demo/bundle wagon.jpg --draw drawn`
     """
-    from limbeck.cli.predict import predict_images
+    from limbeck.cli.predict import predict_files
 
     tiles = _tiles(tile_overlap)
-    predict_images(model, images, save=save, draw=draw, masks=masks, min_score=min_score, tiles=tiles, say=say)
+    predict_files(model, files, save=save, draw=draw, masks=masks, min_score=min_score, tiles=tiles, say=say)
 
 
 @app.command()
@@ -311,16 +314,19 @@ def bench(
     threads: Annotated[
         list[int] | None, typer.Option(help="Processor threads; may be given several times. 1 if not given.", min=1)
     ] = None,
-    runs: Annotated[int, typer.Option(help="Images that are timed.", min=1)] = 100,
+    runs: Annotated[int, typer.Option(help="Images or point clouds that are timed.", min=1)] = 100,
     size: Annotated[
         tuple[int, int] | None,
-        typer.Option(help="Width and height of the input of weight files; those of the training if not given."),
+        typer.Option(
+            help="Width and height of the input of weight files (images); those of the training if not given."
+        ),
     ] = None,
     save: Annotated[Path | None, typer.Option(help="Write the numbers to this json file.")] = None,
 ) -> None:
-    """Measure what models cost on this machine: time per image, memory and size.
+    """Measure what models cost on this machine: time per image or point cloud, memory and size.
 
-    A bundle is run by ONNX Runtime in a process of its own and needs no torch, a weight file by PyTorch.
+    A bundle is run by ONNX Runtime in a process of its own and needs no torch, a weight file by PyTorch. Of a LiDAR
+    detector the bundle is timed from a cloud to the final boxes, and the weight file without sorting and choice.
 
     Example: `limbeck bench runs/demo/bundle runs/demo/teacher/best.safetensors --threads 1 --threads 2`
     """

@@ -15,13 +15,17 @@ from limbeck.report.comparison import ComparisonOutcome, header, table_rows
 from limbeck.report.formats import UNKNOWN, metric, title_of
 from limbeck.report.rates import RATES_HEADER, RatesRow, rates_cells
 
-SHOWN = ("AP", "AP50", "mIoU", "mF", "pixel_accuracy", "boundary_F")
+SHOWN = (
+    *("AP", "AP50"),
+    *("mIoU", "mF", "pixel_accuracy", "boundary_F"),
+    *("mAP", "NDS", "AP_3D", "AP_BEV", "mAPH"),
+)
 """The metrics in the table of a run, as far as its task has them; the first of them is its main one."""
 
 
 def rows_table(outcome: ComparisonOutcome) -> Table:
     """Return the rows of a comparison below one another; what belongs to a value stands under it."""
-    table = _table(f"{outcome.folder.name}: validation images, 95 % intervals in brackets")
+    table = _table(f"{outcome.folder.name}: validation {outcome.noun}s, 95 % intervals in brackets")
     for name in header(outcome):
         table.add_column(name, justify="right" if name else "left", overflow="fold")
     for cells in table_rows(outcome):
@@ -31,7 +35,7 @@ def rows_table(outcome: ComparisonOutcome) -> Table:
 
 def comparison_table(outcome: Outcome) -> Table:
     """Return teacher, control and student side by side."""
-    table = _table(f"{outcome.folder.name}: validation images, 95 % intervals in brackets")
+    table = _table(f"{outcome.folder.name}: validation data, 95 % intervals in brackets")
     table.add_column("")
     for role in outcome.evaluations:
         table.add_column(role, justify="right")

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from limbeck.comparison.config import ComparisonConfig
 from limbeck.config import TrainConfig, taught
+from limbeck.core.model import noun_of
 from limbeck.data.config import AnyDataConfig
 from limbeck.errors import DoctorError, LimbeckError, RunFolderError
 from limbeck.files import sha256_of, write_text
@@ -236,6 +237,7 @@ class Comparison:
             teacher=teacher,
             samples=self.config.run.bootstrap_samples,
             val_images=len(self.task.frames["val"]),
+            noun=noun_of(self.config.run.task),
         )
         if FIRST_PROCESS:
             self.task.write_truth(self.folder.path)

@@ -15,8 +15,15 @@ from limbeck.core.samples import Batch, TargetT
 from limbeck.ops.pyramid import PriorGrid
 
 Task = Literal["detection2d", "segmentation", "detection3d"]
+IMAGE, CLOUD = "image", "cloud"
+"""What the data of a task consists of, in a sentence."""
 InputSize = tuple[int, ...]
 """Size of the input of a network: width and height in pixels, or the number of points of a typical point cloud."""
+
+
+def noun_of(task: str) -> str:
+    """Return what the data of a task consists of: image or cloud."""
+    return CLOUD if task == "detection3d" else IMAGE
 
 
 @dataclass(frozen=True, slots=True)

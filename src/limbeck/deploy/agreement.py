@@ -10,6 +10,7 @@ from torch import Tensor
 
 from limbeck.config import ExportConfig
 from limbeck.core.dense2d import Postprocess
+from limbeck.deploy.parity import larger
 from limbeck.ops.boxes2d import pairwise_iou
 
 SAME_OBJECT_IOU = 0.5
@@ -52,8 +53,8 @@ class Agreement:
         return Agreement(
             self.detections + other.detections,
             self.unmatched + other.unmatched,
-            max(self.box_difference, other.box_difference),
-            max(self.score_difference, other.score_difference),
+            larger(self.box_difference, other.box_difference),
+            larger(self.score_difference, other.score_difference),
             self.ties + other.ties,
         )
 

@@ -11,10 +11,10 @@ from typing import Any
 from limbeck.core.model import InputSize, Model
 from limbeck.deploy.export import export_onnx
 from limbeck.deploy.graphs import export_graph
-from limbeck.deploy.runtime.clouds import PointFormat
 from limbeck.deploy.runtime.manifest import FORMAT, LABELS_NAME, MANIFEST_NAME, MODEL_NAME, load_manifest, sha256_of
 from limbeck.files import write_text
 from limbeck.imaging import PAD_VALUE, ResizeMode
+from limbeck.point_files.point_format import PointFormat
 from limbeck.version import VERSION
 
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from limbeck.config import CloudExportConfig
 from limbeck.core.outputs import Detections3D
+from limbeck.deploy.parity import larger
 from limbeck.ops.boxes3d import wrap_angle
 
 SAME_BOX = 0.5
@@ -37,8 +38,8 @@ class CloudAgreement:
         return CloudAgreement(
             self.boxes + other.boxes,
             self.unmatched + other.unmatched,
-            max(self.box_difference, other.box_difference),
-            max(self.score_difference, other.score_difference),
+            larger(self.box_difference, other.box_difference),
+            larger(self.score_difference, other.score_difference),
         )
 
     def problems(self, limits: CloudExportConfig) -> list[str]:

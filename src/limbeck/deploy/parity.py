@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -36,6 +37,11 @@ class ParityVerdict(ABC):
     @abstractmethod
     def summary(self) -> str:
         """Say in a phrase what both engines reached."""
+
+
+def larger(a: float, b: float) -> float:
+    """Return the larger of two differences; nan if one is, which Python's ``max`` may drop."""
+    return math.nan if math.isnan(a) or math.isnan(b) else max(a, b)
 
 
 VerdictT = TypeVar("VerdictT", bound=ParityVerdict)

@@ -85,8 +85,8 @@ def check_clouds(model: CentreDetector, folder: Path, task: Detection3DTask, lim
     map_torch, map_onnx = (tally.metrics()["mAP"] for tally in (by_torch, by_onnx))
     expected = len(task.val.records)
     problems = [] if 0 < clouds == expected else [f"{clouds} of {expected} clouds were compared"]
-    problems += [f"from equal pillars {problem}" for problem in network.problems(limits)]
-    problems += [f"from equal networks {problem}" for problem in boxes.problems(limits)]
+    problems += [f"in the network {problem}" for problem in network.problems(limits)]
+    problems += [f"in sorting and choice {problem}" for problem in boxes.problems(limits)]
     if not abs(map_torch - map_onnx) <= limits.max_map_difference:
         problems.append(f"mAP differs by {abs(map_torch - map_onnx):.3g} (limit {limits.max_map_difference:g})")
     return CloudVerdict(clouds, tuple(problems), network, boxes, ties, map_torch, map_onnx)

@@ -13,7 +13,7 @@ from limbeck.core.outputs import Segmentation
 from limbeck.core.samples import Frame
 from limbeck.core.segmentation import Segmenter, class_map
 from limbeck.deploy.graphs import deployable
-from limbeck.deploy.parity import ParityVerdict
+from limbeck.deploy.parity import ParityVerdict, larger
 from limbeck.deploy.runtime.segmenter import Segmenter as RuntimeSegmenter
 from limbeck.errors import IncompatibleError
 from limbeck.tasks.segmentation import SegmentationTask
@@ -41,7 +41,7 @@ class MapAgreement:
             self.pixels + other.pixels,
             self.differing + other.differing,
             self.clearly_differing + other.clearly_differing,
-            max(self.confidence_difference, other.confidence_difference),
+            larger(self.confidence_difference, other.confidence_difference),
         )
 
     def problems(self, limits: MaskExportConfig) -> list[str]:

@@ -26,6 +26,9 @@ CentreStep = Step[Boxes3D, CentreRaw, CentreAssignment]
 class Itkd(Method[Boxes3D, CentreRaw, CentreAssignment]):
     """Interchange transfer of the map seen from above, one code for both maps, and attention between head outputs.
 
+    What the method makes of the teacher, its code and its fused outputs, is a target without gradient: were it free,
+    as in the release, codes and fusion would become 0, where both losses are 0 and nothing is taught.
+
     Args:
         config: Settings.
         student: Spec of the student.
@@ -48,6 +51,7 @@ class Itkd(Method[Boxes3D, CentreRaw, CentreAssignment]):
         buffer: Buffer = "student"
         shared: bool = True
         interchange: bool = True
+        targets: Literal["fixed", "free"] = "fixed"
         detach: bool = False
         objects: Literal["slots", "objects", "none"] = "slots"
         mask: Literal["none", "centres", "heat_map"] = "none"
@@ -69,6 +73,7 @@ class Itkd(Method[Boxes3D, CentreRaw, CentreAssignment]):
         super().__init__(config, student=student, teacher=teacher)
         its = check_same_cells("itkd", student, teacher)
         self.config = config
+        self.fixed = config.targets == "fixed" and config.variant == "paper"
         self.autoencoder: ChannelAutoencoder | None = None
         if config.interchange_weight > 0 or config.compressed_weight > 0:
             self.autoencoder = ChannelAutoencoder(
@@ -116,7 +121,8 @@ class Itkd(Method[Boxes3D, CentreRaw, CentreAssignment]):
         weights = self.cells(step.assignment, mine)
         if weights is not None and config.stride > 1:
             weights = every_nth_pixel(weights, config.stride, first)
-        compressed = mean_difference(found.student_code, found.teacher_code, weights)
+        target = found.teacher_code.detach() if self.fixed else found.teacher_code
+        compressed = mean_difference(found.student_code, target, weights)
         if config.interchange_weight == 0:
             return None, compressed
         transfer = mean_difference(found.restored_teacher, few[1]) + mean_difference(
@@ -167,7 +173,8 @@ class Itkd(Method[Boxes3D, CentreRaw, CentreAssignment]):
     ) -> Tensor:
         """Return L_attn of one group of classes."""
         mine, its = self.head_values(student, targets, student=True), self.head_values(teacher, targets, student=False)
-        return fused_difference(attention(mine), attention(its), targets.count)
+        target = attention(its)
+        return fused_difference(attention(mine), target.detach() if self.fixed else target, targets.count)
 
     def head_values(self, maps: dict[str, Tensor], targets: CentreTargets, *, student: bool) -> Tensor:
         """Return the outputs of all branches at the objects, (B,M,C), 0 in places without one.

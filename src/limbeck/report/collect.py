@@ -11,12 +11,11 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from limbeck.core.model import CLOUD, IMAGE, noun_of
 from limbeck.errors import RunFolderError, first_detail
 from limbeck.roles import ROLES, Role
 
 T = TypeVar("T")
-
-IMAGE, CLOUD = "image", "cloud"
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,11 +187,6 @@ class DataFacts:
     val_annotations: str | None = None
     skipped: list[str] = field(default_factory=list)
     test_images: int | None = None
-
-
-def noun_of(task: str) -> str:
-    """Return what the data of a task consists of: image or cloud."""
-    return CLOUD if task == "detection3d" else IMAGE
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from limbeck.core.model import IMAGE
 from limbeck.files import write_json, write_text
 from limbeck.metrics.seeds import Gain, OverSeeds, Row
-from limbeck.report.collect import IMAGE, Evaluation
+from limbeck.report.collect import Evaluation
 from limbeck.report.comparison_plot import by_student, draw
 from limbeck.report.formats import UNKNOWN, count, duration, metric, optional, percent, signed
 
@@ -28,7 +29,7 @@ class ComparisonOutcome:
         teacher: What is known of the teacher, if there is one.
         samples: Resamples behind the intervals.
         val_images: Number of validation images, or clouds.
-        noun: What the data consists of, see `limbeck.report.collect.noun_of`.
+        noun: What the data consists of, see `limbeck.core.model.noun_of`.
     """
 
     folder: Path

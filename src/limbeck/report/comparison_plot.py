@@ -14,8 +14,8 @@ from matplotlib.legend_handler import HandlerLine2D
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from limbeck.core.model import IMAGE
 from limbeck.metrics.seeds import Gain, Row
-from limbeck.report.collect import IMAGE
 from limbeck.report.colours import COLOURS, INK, LINE_STYLES
 from limbeck.report.figures import STYLE
 from limbeck.report.formats import metric, signed

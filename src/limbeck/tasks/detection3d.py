@@ -26,7 +26,7 @@ from limbeck.data.sampling import repeat_factors
 from limbeck.errors import RunFolderError
 from limbeck.files import write_json
 from limbeck.metrics.bootstrap import bootstrap_interval
-from limbeck.metrics.boxes3d import FoundBoxes, Found3D, Truth3D
+from limbeck.metrics.boxes3d import Found3D, FoundBoxes, Truth3D
 from limbeck.metrics.counts3d import Counts3D, match
 from limbeck.metrics.detection3d import Metrics3D, evaluate
 from limbeck.tasks.base import Tally, TaskData

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,27 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from limbeck.errors import DataError
+from limbeck.point_files.point_format import PointFormat
 from limbeck.point_files.reading import read_fields, stack_features
 
 CloudLike = str | Path | NDArray[np.floating[Any]]
 TITLE = "A point cloud cannot be used:"
 TIME = "time"
 """The value of a point that says how many seconds before the frame it was measured; 0 where a file does not say."""
-
-
-@dataclass(frozen=True, slots=True)
-class PointFormat:
-    """What points consist of.
-
-    Attributes:
-        columns: The values of a point in bin and npy files, in this order; ply and pcd files name theirs.
-        features: The values that the network reads, in this order; x, y and z in metres first.
-        drop_invalid: Whether points that are not finite are left out; else they are an error.
-    """
-
-    columns: tuple[str, ...]
-    features: tuple[str, ...]
-    drop_invalid: bool = False
 
 
 def open_cloud(cloud: CloudLike, form: PointFormat) -> NDArray[np.float32]:

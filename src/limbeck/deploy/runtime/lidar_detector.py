@@ -14,6 +14,7 @@ from limbeck.deploy.runtime.clouds import CloudLike, open_cloud
 from limbeck.deploy.runtime.manifest import MODEL_NAME, described, open_bundle
 from limbeck.deploy.runtime.pillars import Grid, Pillars, group_points
 from limbeck.deploy.runtime.session import open_session
+from limbeck.point_files.point_format import PointFormat
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,6 +64,11 @@ class LidarDetector:
             self.grid, self._choice = Grid.of(self.manifest.settings), Choice.of(self.manifest.settings)
         self._session = open_session(self.folder / MODEL_NAME, threads)
 
+    @property
+    def form(self) -> PointFormat:
+        """What the points of a cloud consist of."""
+        return self.manifest.points
+
     def detect(self, cloud: CloudLike) -> CloudDetections:
         """Return the detections of one point cloud; none where there is no point.
 
@@ -73,7 +79,7 @@ class LidarDetector:
         Raises:
             DataError: The cloud cannot be read, has other values, or has points that are not finite.
         """
-        points = open_cloud(cloud, self.manifest.points)
+        points = open_cloud(cloud, self.form)
         found = self.answer(group_points(points, self.grid))
         left = found.take(choose(found, self._choice) if len(points) else np.zeros(0, np.int64))
         names = tuple(self.manifest.classes[label] for label in left.labels)

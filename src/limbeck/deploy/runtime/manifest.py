@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from limbeck.deploy.runtime.clouds import PointFormat
 from limbeck.errors import BundleError
 from limbeck.imaging import ResizeMode
+from limbeck.point_files.point_format import PointFormat
 
 FORMAT = 1
 """Version of the bundle's format; a runtime refuses any other."""
