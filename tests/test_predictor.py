@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from limbeck.errors import BundleError, CheckpointError, DataError, IncompatibleError
+from limbeck.point_files.point_format import PointFormat
 from limbeck.predictor import evaluate_file, files_in, open_predictor
 from limbeck.weights import WeightsInfo, save_weights
 
@@ -121,12 +122,14 @@ def test_a_model_of_another_task_is_an_error(cloud_files, finished_run):
         evaluate_file(cloud_files[1], finished_run.config)
 
 
-@pytest.mark.parametrize(("values", "names"), [(3, "x y z"), (4, "x y z intensity"), (6, "x y z intensity")])
-def test_a_weight_file_is_taken_to_read_the_usual_values(values, names, make_lidar_detector, tmp_path):
-    model = make_lidar_detector(point_features=values)
+def test_a_weight_file_that_does_not_say_what_points_are_is_refused(make_lidar_detector, tmp_path):
+    model = make_lidar_detector()
     info = WeightsInfo(model.config.model_dump(mode="json"), model.spec.classes, (1000,), None)
     save_weights(tmp_path / "best.safetensors", model.state_dict(), info)
-    form = open_predictor(tmp_path / "best.safetensors").form
-    assert form.features[:4] == tuple(names.split())
-    assert len(form.features) == len(set(form.features)) == values
-    assert form.columns == form.features
+    with pytest.raises(CheckpointError, match="does not say what the points of a cloud consist of"):
+        open_predictor(tmp_path / "best.safetensors").detect(np.zeros((5, 4), np.float32))
+
+
+def test_a_weight_file_of_clouds_says_what_their_points_are(cloud_files):
+    form = open_predictor(cloud_files[0]).form
+    assert form == PointFormat(("x", "y", "z", "intensity"), ("x", "y", "z", "intensity"))

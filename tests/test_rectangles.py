@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from limbeck.rectangles import bev_ious, corners, overlap_area, overlap_areas, survivors
+from limbeck.rectangles import bev_ious, corners, left_by_distance, left_by_overlap, overlap_area, overlap_areas
 
 TOLERANCE = 1e-8
 """Of the larger area."""
@@ -43,10 +43,10 @@ def larger(a, b):
     return np.maximum(a[:, 2] * a[:, 3], b[:, 2] * b[:, 3])
 
 
-def both(function, *rectangles):
+def both(function, *given):
     """What a function gives with numpy, after a look at whether torch gives the same."""
-    found = function(np, *rectangles)
-    same = function(torch, *map(torch.from_numpy, rectangles)).numpy()
+    found = function(np, *given)
+    same = function(torch, *(torch.from_numpy(x) if isinstance(x, np.ndarray) else x for x in given)).numpy()
     np.testing.assert_allclose(same, found, rtol=0, atol=1e-12 * max(1.0, np.abs(found).max(initial=0)))
     return found
 
@@ -191,15 +191,27 @@ def greedy(suppresses):
     return [box in left for box in range(len(suppresses))]
 
 
-def test_survivors_are_those_of_the_greedy_loop():
-    generator = np.random.default_rng(0)
-    for share in (0.0, 0.02, 0.1, 0.5, 1.0):
-        for count in (1, 2, 17, 60):
-            suppresses = generator.random((count, count)) < share
-            assert both(survivors, suppresses).tolist() == greedy(suppresses.tolist())
+@pytest.mark.parametrize("spread", [2, 8, 40])
+@pytest.mark.parametrize("threshold", [0.0, 0.1, 0.5])
+def test_what_is_left_by_overlap_is_what_the_greedy_loop_leaves(spread, threshold):
+    for count in (1, 2, 17, 60):
+        boxes = drawn(count, 3, spread=spread)
+        expected = greedy((bev_ious(np, boxes, boxes) > threshold).tolist())
+        assert both(left_by_overlap, boxes, threshold).tolist() == expected
+
+
+@pytest.mark.parametrize("threshold", [0.0, 1.0, 9.0])
+def test_what_is_left_by_distance_is_what_the_greedy_loop_leaves(threshold):
+    centres = np.round(drawn(60, 4, spread=8)[:, :2])  # with pairs at just this distance
+    apart = np.square(centres[:, None] - centres[None]).sum(axis=2)
+    assert both(left_by_distance, centres, threshold).tolist() == greedy((apart <= threshold).tolist())
 
 
 def test_a_box_that_fell_suppresses_nothing():
-    chain = np.eye(30, k=1, dtype=bool)
-    assert both(survivors, chain).tolist() == [box % 2 == 0 for box in range(30)]
-    assert both(survivors, np.zeros((0, 0), bool)).shape == (0,)
+    row = np.stack([np.arange(30.0), np.zeros(30)], axis=1)
+    assert both(left_by_distance, row, 1.0).tolist() == [box % 2 == 0 for box in range(30)]
+
+
+def test_nothing_is_left_of_nothing():
+    assert both(left_by_overlap, drawn(0, 0), 0.5).shape == (0,)
+    assert both(left_by_distance, np.zeros((0, 2)), 1.0).shape == (0,)

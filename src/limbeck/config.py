@@ -88,7 +88,8 @@ class CloudExportConfig(AnyExportConfig):
     """How closely an exported LiDAR detector must answer.
 
     Attributes:
-        max_box_difference: Largest difference of a coordinate or size in metres, and of a heading in radians.
+        max_box_difference: Largest difference of a coordinate or size in metres, of a heading in radians, and of a
+            velocity in metres per second.
         max_score_difference: Largest difference of a score.
         max_map_difference: Largest difference of mAP on the validation clouds.
     """

@@ -24,13 +24,11 @@ from limbeck.deploy.runtime.latency import measure_onnx
 from limbeck.errors import IncompatibleError, RunFolderError
 from limbeck.evaluation import compare
 from limbeck.files import write_json
-from limbeck.point_files.point_format import PointFormat
 from limbeck.report.formats import counted
 from limbeck.report.page import write_report
 from limbeck.roles import ROLES, Role
 from limbeck.run_folder import RunFolder
 from limbeck.tasks.base import AnyTask
-from limbeck.tasks.detection3d import Detection3DTask
 from limbeck.weights import load_weights
 from limbeck.workshop import Say, Training, Workshop, diagnose, silent
 
@@ -194,7 +192,7 @@ def export_weights(weights: Path, task: AnyTask, config: RunConfig, to: Path, sa
         resize=info.resize,
         licences=Licences(info.licence, info.data_licence),
         metrics=info.metrics,
-        form=_point_format(task),
+        form=info.points,
     )
     verdict = pass_parity_gate(to, partial(check_parity, model, to, task, config.export))
     say(f"  parity {verdict.summary()}")
@@ -203,10 +201,3 @@ def export_weights(weights: Path, task: AnyTask, config: RunConfig, to: Path, sa
     amend_bundle(to, latency_ms={**asdict(timing), "threads": threads})
     say(f"  ONNX Runtime: {timing.p50:.1f} ms per {noun_of(config.task)} with {counted(threads, 'thread')}")
     return to
-
-
-def _point_format(task: AnyTask) -> PointFormat | None:
-    """Return what the points of a task's clouds consist of; None for images."""
-    if not isinstance(task, Detection3DTask):
-        return None
-    return PointFormat(task.val.columns, task.val.features, task.val.drop_invalid)

@@ -93,40 +93,80 @@ def corners(xp: Any, rectangles: Any) -> Any:
 
 
 def overlap_areas(xp: Any, a: Any, b: Any) -> Any:
-    """Return the area (N,M) that each of the rectangles (N,5) has in common with each of (M,5); see `overlap_area`.
-
-    Only pairs whose circumscribed circles meet are looked at.
-    """
-    apart = a[:, None, :2] - b[None, :, :2]
-    reach = [xp.sqrt(side[:, 2] ** 2 + side[:, 3] ** 2) / 2 for side in (a, b)]
-    rows, columns = xp.where(apart[..., 0] ** 2 + apart[..., 1] ** 2 < (reach[0][:, None] + reach[1][None]) ** 2)
-    areas = xp.zeros_like(apart[..., 0])
-    areas[rows, columns] = overlap_area(xp, a[rows], b[columns])
-    return areas
+    """Return the area (N,M) that each of the rectangles (N,5) has in common with each of (M,5); see `overlap_area`."""
+    rows, columns, apart = _near(xp, a, b)
+    return _matrix(xp, apart, rows, columns, overlap_area(xp, a[rows], b[columns]))
 
 
 def bev_ious(xp: Any, a: Any, b: Any) -> Any:
     """Return the intersection over union (N,M) of rectangles (N,5) and (M,5), 0 where neither has an area."""
-    shared = overlap_areas(xp, a, b)
-    union = (a[:, 2] * a[:, 3])[:, None] + (b[:, 2] * b[:, 3])[None] - shared
-    return xp.where(union > 0, shared / xp.where(union > 0, union, 1.0), 0.0)
+    rows, columns, apart = _near(xp, a, b)
+    return _matrix(xp, apart, rows, columns, _ious(xp, a[rows], b[columns]))
 
 
-def survivors(xp: Any, suppresses: Any) -> Any:
-    """Return which of K boxes are left, (K,) bool, when a box falls to any better one that is left itself.
-
-    This is greedy non-maximum suppression, for all boxes at once: what is left is found again and again until it stays
-    the same, which takes as many rounds as the longest chain of boxes of which each would fall to the one before.
+def left_by_overlap(xp: Any, rectangles: Any, threshold: float) -> Any:
+    """Return which of K rectangles (K,5) are left if one falls to any better one that it overlaps too much, (K,) bool.
 
     Args:
         xp: ``torch`` or ``numpy``.
-        suppresses: (K,K) bool, boxes in order of falling score: whether the box of the row would suppress that of the
-            column. Only what stands above the diagonal counts.
+        rectangles: In order of falling score.
+        threshold: The intersection over union beyond which the worse one falls.
     """
-    above = xp.triu(suppresses, 1)
-    left = xp.ones_like(above.diagonal())
+    rows, columns, _ = _near(xp, rectangles, rectangles)
+    above = rows < columns
+    rows, columns = rows[above], columns[above]
+    more = _ious(xp, rectangles[rows], rectangles[columns]) > threshold
+    return _survivors(xp, rectangles, rows[more], columns[more])
+
+
+def left_by_distance(xp: Any, centres: Any, threshold: float) -> Any:
+    """Return which of K points (K,2) are left if one falls to any better one that is too near, (K,) bool.
+
+    Args:
+        xp: ``torch`` or ``numpy``.
+        centres: In order of falling score.
+        threshold: The squared distance up to which the worse one falls.
+    """
+    dx, dy = (centres[:, axis][:, None] - centres[:, axis][None] for axis in (0, 1))
+    rows, columns = xp.where(dx * dx + dy * dy <= threshold)
+    above = rows < columns
+    return _survivors(xp, centres, rows[above], columns[above])
+
+
+def _survivors(xp: Any, boxes: Any, rows: Any, columns: Any) -> Any:
+    """Return which boxes (K,...) are left if each of ``columns`` falls to that of ``rows``, a better one that is left.
+
+    This is greedy non-maximum suppression, for all boxes at once: what is left is found again and again until it stays
+    the same, which takes as many rounds as the longest chain of boxes of which each would fall to the one before.
+    """
+    left = boxes[:, 0] == boxes[:, 0]
     while True:
-        still = ~xp.any(above & left[:, None], 0)
+        still = xp.ones_like(left)
+        still[columns[left[rows]]] = False
         if (still == left).all():
             return left
         left = still
+
+
+def _near(xp: Any, a: Any, b: Any) -> tuple[Any, Any, Any]:
+    """Return the pairs whose circumscribed circles meet, rows and columns, and the distance (N,M) of all along x.
+
+    Pairs whose circles do not meet have nothing in common.
+    """
+    dx, dy = a[:, 0][:, None] - b[:, 0][None], a[:, 1][:, None] - b[:, 1][None]
+    reach = [xp.sqrt(side[:, 2] ** 2 + side[:, 3] ** 2) / 2 for side in (a, b)]
+    rows, columns = xp.where(dx * dx + dy * dy < (reach[0][:, None] + reach[1][None]) ** 2)
+    return rows, columns, dx
+
+
+def _matrix(xp: Any, like: Any, rows: Any, columns: Any, values: Any) -> Any:
+    """Return a matrix with the values of some pairs, and 0 elsewhere."""
+    matrix = xp.zeros_like(like, dtype=values.dtype)
+    matrix[rows, columns] = values
+    return matrix
+
+
+def _ious(xp: Any, a: Any, b: Any) -> Any:
+    shared = overlap_area(xp, a, b)
+    union = a[:, 2] * a[:, 3] + b[:, 2] * b[:, 3] - shared
+    return xp.where(union > 0, shared / xp.where(union > 0, union, 1.0), 0.0)

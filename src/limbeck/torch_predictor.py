@@ -22,7 +22,7 @@ from limbeck.deploy.runtime.clouds import CloudLike, open_cloud
 from limbeck.deploy.runtime.detector import Detections, Detector
 from limbeck.deploy.runtime.lidar_detector import CloudDetections, LidarDetector
 from limbeck.deploy.runtime.segmenter import Segmenter as RuntimeSegmenter
-from limbeck.errors import DataError
+from limbeck.errors import CheckpointError, DataError
 from limbeck.imaging import fit_image, read_image
 from limbeck.point_files.point_format import PointFormat
 from limbeck.tasks.base import AnyTask
@@ -32,8 +32,6 @@ from limbeck.training.precision import Precision, autocast, resolve_precision
 from limbeck.weights import WeightsInfo, load_weights
 
 TorchPredictor: TypeAlias = "TorchDetector | TorchSegmenter | TorchLidarDetector"
-USUAL_VALUES = ("x", "y", "z", "intensity")
-"""What the values of a point are taken to be where a weight file does not say; those of KITTI."""
 
 
 def open_weights(path: Path, precision: Precision = "auto") -> TorchPredictor:
@@ -143,10 +141,14 @@ class TorchLidarDetector:
 
     @property
     def form(self) -> PointFormat:
-        """What the points of a cloud consist of."""
-        values = self._model.spec.point_features
-        names = (*USUAL_VALUES, *(f"value {number}" for number in range(len(USUAL_VALUES) + 1, values + 1)))[:values]
-        return PointFormat(names, names)
+        """What the points of a cloud consist of.
+
+        Raises:
+            CheckpointError: The weight file does not say it.
+        """
+        if self._info.points is None:
+            raise CheckpointError("The weight file does not say what the points of a cloud consist of.")
+        return self._info.points
 
     @torch.no_grad()
     def detect(self, cloud: CloudLike) -> CloudDetections:

@@ -19,6 +19,7 @@ from limbeck.errors import CheckpointError, LimbeckError, first_detail
 from limbeck.files import write_text
 from limbeck.imaging import ResizeMode
 from limbeck.lookup import build_model, model_config
+from limbeck.point_files.point_format import PointFormat
 
 FORMAT = 1
 
@@ -32,6 +33,7 @@ class WeightsInfo:
         classes: Class names in the order of the logits.
         size: See `limbeck.core.model.InputSize`.
         resize: How an image is fitted onto the canvas; None for point clouds.
+        points: What the points of its clouds consist of; None for images.
         metrics: What the model reached on the validation data.
         methods: The methods that trained it; empty for a plain training.
         licence: Terms of the weights, as the run file states them.
@@ -47,6 +49,7 @@ class WeightsInfo:
     classes: tuple[str, ...]
     size: InputSize
     resize: ResizeMode | None
+    points: PointFormat | None = None
     metrics: dict[str, float] = field(default_factory=dict)
     methods: tuple[str, ...] = ()
     licence: str = "unknown"
@@ -57,6 +60,10 @@ class WeightsInfo:
     limbeck: str = ""
     format: int = FORMAT
 
+    def __post_init__(self) -> None:
+        if len(self.size) != (1 if self.resize is None else 2):
+            raise ValueError(f"size is {list(self.size)}; it has two numbers for images, one for point clouds")
+
     @property
     def canvas(self) -> tuple[tuple[int, int], ResizeMode]:
         """Width and height of the canvas in pixels, and how an image is fitted onto it.
@@ -64,7 +71,7 @@ class WeightsInfo:
         Raises:
             CheckpointError: The model reads no images.
         """
-        if self.resize is None or len(self.size) != 2:
+        if self.resize is None:
             raise CheckpointError(f"The model {self.model['model']} reads no images.")
         return (self.size[0], self.size[1]), self.resize
 

@@ -149,6 +149,7 @@ class Workshop:
             classes=self.task.classes,
             size=self.task.size,
             resize=self.task.resize,
+            points=self.task.form,
             methods=tuple(method.name for method in training.methods),
             licence=self.config.licence,
             data_licence=self.config.data.licence,

@@ -35,7 +35,7 @@ def commands():
 def test_the_commands_are_these():
     assert {" ".join(words) for words in commands()} == {
         "distill", "demo", "bench", "compare", "train", "doctor", "eval", "predict", "export", "report", "rates",
-        "methods", "config show", "data check", "data convert", "data scenes",
+        "methods", "config show", "data check", "data clouds", "data convert", "data scenes",
     }  # fmt: skip
 
 
@@ -61,7 +61,6 @@ def test_the_version_is_shown(limbeck):
         (["config", "show", "none.yaml"], "none.yaml: no such file"),
         (["config", "show", "."], ".: is a directory"),
         (["report", "nowhere"], "nowhere"),
-        (["predict", "none.safetensors", "none.jpg"], "none.jpg: no such file or folder"),
         (["predict", "none.safetensors", "."], "none.safetensors does not exist"),
         (["predict", "--min-score", "2", "a", "b"], "--min-score"),
     ],

@@ -16,7 +16,7 @@ def test_clouds_and_their_boxes(clouds: Any) -> None:
     data = clouds.read()
     assert data.classes == ("car", "post")
     assert data.skipped == ()
-    assert data.columns == data.features == ("x", "y", "z", "intensity")
+    assert data.form.columns == data.form.features == ("x", "y", "z", "intensity")
     first, second = data.records
     assert (first.id, first.path) == ("a", clouds.cloud())
     assert (second.id, second.path) == ("b", clouds.cloud("b.npy"))

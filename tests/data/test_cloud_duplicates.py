@@ -9,10 +9,12 @@ import pytest
 from limbeck.data import cloud_duplicates
 from limbeck.data.cloud_duplicates import identical_files, twin_sentences
 from limbeck.data.cloud_records import CloudData, CloudRecord, no_boxes
+from limbeck.point_files.point_format import PointFormat
 
 
 def _part(*paths: Path) -> CloudData:
-    return CloudData(tuple(CloudRecord(id=str(n), path=p, **no_boxes()) for n, p in enumerate(paths)), (), (), (), ())
+    records = tuple(CloudRecord(id=str(n), path=p, **no_boxes()) for n, p in enumerate(paths))
+    return CloudData(records, (), (), PointFormat((), ()))
 
 
 def _write(folder: Path, **contents: str) -> dict[str, Path]:

@@ -12,6 +12,7 @@ import pytest
 from limbeck.data.cloud_fit import READINGS, CloudFit, measure_fit
 from limbeck.data.cloud_points import inside
 from limbeck.data.cloud_records import CloudData, CloudRecord, Sweep, no_boxes
+from limbeck.point_files.point_format import PointFormat
 
 BOXES = np.array([[12, 5, -1, 4, 1.6, 1.5, 0.6], [-8, 9, -1, 4.4, 1.8, 1.7, -0.9]], np.float32)
 COLUMNS = ("x", "y", "z")
@@ -35,7 +36,7 @@ def _data(path: Path, boxes: np.ndarray, count: int = 1, sweeps: tuple[Sweep, ..
         "boxes": boxes.astype(np.float32),
     }
     records = tuple(CloudRecord(id=str(n), path=path, sweeps=sweeps, **arrays) for n in range(count))
-    return CloudData(records, ("car",), (), COLUMNS, COLUMNS)
+    return CloudData(records, ("car",), (), PointFormat(COLUMNS, COLUMNS))
 
 
 def test_boxes_that_fit_hold_all_points(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import torch
 from limbeck.data.cloud_points import count_points, inside, read_points
 from limbeck.data.cloud_records import CloudData, CloudRecord, Sweep, no_boxes
 from limbeck.ops.boxes3d import points_in_boxes
+from limbeck.point_files.point_format import PointFormat
 
 
 def _boxes(count: int) -> np.ndarray:
@@ -44,7 +45,7 @@ def test_sweeps_come_behind_in_the_frame_of_the_first(tmp_path: Path) -> None:
     to_frame = np.array([[0.0, -1, 0, 10], [1, 0, 0, 20], [0, 0, 1, 30], [0, 0, 0, 1]])
     sweep = Sweep(tmp_path / "before.bin", to_frame, 0.125)
     record = CloudRecord(id="a", path=tmp_path / "now.bin", sweeps=(sweep,), **no_boxes())
-    data = CloudData((record,), (), (), ("x", "y", "z", "intensity"), ("x", "y", "z", "time", "intensity"))
+    data = CloudData((record,), (), (), PointFormat(("x", "y", "z", "intensity"), ("x", "y", "z", "time", "intensity")))
     points = read_points(record, data)
     assert points.dtype == np.float32
     expected = [[1, 2, 3, 0, 0.5], [4, 5, 6, 0, 0.25], [8, 21, 33, 0.125, 0.5], [5, 24, 36, 0.125, 0.25]]

@@ -120,7 +120,7 @@ def nuscenes(tmp_path: Path) -> NuScenes:
 def test_keyframes_of_the_listed_scenes_with_their_boxes(nuscenes: NuScenes) -> None:
     data = nuscenes.read()
     assert data.classes == ("car", "pedestrian")
-    assert data.columns == data.features == ("x", "y", "z", "intensity", "ring")
+    assert data.form.columns == data.form.features == ("x", "y", "z", "intensity", "ring")
     assert [record.id for record in data.records] == ["scene-0001/0", "scene-0001/1", "scene-0001/2"]
     second = data.records[1]
     assert second.path == nuscenes.root / "samples/LIDAR_TOP/scene-0001_3.pcd.bin"

@@ -1,25 +1,10 @@
 import subprocess
 import sys
 
-import numba
 import torch
 
 from limbeck.ops import normals_in_one_pass
 from limbeck.ops.inverse_depth import Intrinsics
-
-
-def test_where_nothing_can_be_kept_it_is_compiled_all_the_same(monkeypatch):
-    njit = numba.njit
-
-    def without_a_place(function, cache=False, **options):
-        if cache:
-            raise RuntimeError("cannot cache function 'double': no locator available")
-        return njit(function, **options)
-
-    monkeypatch.setattr(numba, "njit", without_a_place)
-    halve = normals_in_one_pass._compiled(lambda number: 1 / number)
-    assert halve(4) == 0.25
-    assert halve(0) == torch.inf
 
 
 def test_maps_without_pixels_are_none():

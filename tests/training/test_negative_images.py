@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from limbeck.config import TrainConfig
+from limbeck.core.detection3d import CentreDetector
 from limbeck.core.segmentation import Segmenter
 from limbeck.errors import IncompatibleError
 from limbeck.lookup import build_model, find_method, find_model, method_config, model_config, names
@@ -14,7 +15,7 @@ from limbeck.training.module import Distillation
 from limbeck.training.teacher import FrozenTeacher
 
 TORCHVISION = ("torchvision_fcos", "torchvision_retinanet")
-HEADS = [model for model in names("model") if not issubclass(find_model(model), Segmenter)]
+HEADS = [model for model in names("model") if not issubclass(find_model(model), Segmenter | CentreDetector)]
 METHODS = [name for name in names("method") if "detection2d" in (find_method(name).tasks or ("detection2d",))]
 OWN = [head for head in HEADS if head not in (*TORCHVISION, "faster_rcnn")]
 CLASS_TERM = {"gfl": "quality_focal", "hsd_fti_fdet": "class"}

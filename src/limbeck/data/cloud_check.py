@@ -12,12 +12,13 @@ from pathlib import Path
 import numpy as np
 
 from limbeck.data.checks import TITLE
-from limbeck.data.cloud_config import TIME, CloudDataConfig
+from limbeck.data.cloud_config import CloudDataConfig
 from limbeck.data.cloud_labels import CloudLabels
 from limbeck.data.cloud_points import count_points, read_scan
 from limbeck.data.cloud_records import UNKNOWN_COUNT, CloudRecord
 from limbeck.data.frame_files import read_frame_header
 from limbeck.errors import DataError
+from limbeck.point_files.point_format import TIME
 from limbeck.point_files.reading import is_cloud, missing_features, read_header
 
 THREADS = min(8, os.cpu_count() or 1)

@@ -11,11 +11,10 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from limbeck.data.config import AnyDataConfig, AnyPartConfig, PartName, Probability
 from limbeck.errors import nearest
+from limbeck.point_files.point_format import TIME
 
 CloudFormat = Literal["boxes", "kitti", "nuscenes", "frames"]
 XYZ = ("x", "y", "z")
-TIME = "time"
-"""The value of a point that says how many seconds before the frame it was measured; it is made from the sweeps."""
 PositiveMetres = Annotated[float, Field(gt=0)]
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from limbeck.data.cloud_config import TIME
 from limbeck.data.cloud_records import CloudData, CloudRecord
 from limbeck.data.frame_files import read_frame_fields
+from limbeck.point_files.point_format import TIME
 from limbeck.point_files.reading import is_cloud, read_fields, stack_features
 
 
@@ -24,7 +24,7 @@ def read_points(record: CloudRecord, data: CloudData) -> NDArray[np.float32]:
     Raises:
         DataError: A file cannot be read.
     """
-    settings = (data.columns, data.features, data.drop_invalid)
+    settings = (data.form.columns, data.form.features, data.form.drop_invalid)
     scans = [read_scan(record.path, *settings, row=record.row)]
     for sweep in record.sweeps:
         points = read_scan(sweep.path, *settings, seconds=sweep.seconds)

@@ -24,6 +24,7 @@ from limbeck.data.kitti_lidar import read_kitti_labels
 from limbeck.data.nuscenes import CLASS_MAP as NUSCENES_CLASS_MAP
 from limbeck.data.nuscenes import read_nuscenes_labels
 from limbeck.errors import DataError
+from limbeck.point_files.point_format import PointFormat
 
 _SKIP_HINT = "set data.on_broken to 'skip' to leave broken clouds and boxes out"
 
@@ -88,9 +89,7 @@ def read_clouds(
         tuple(_with_velocities(records)),
         classes,
         (*labels.broken, *labels.left_out, *left_out),
-        config.point_columns,
-        config.point_features,
-        config.drop_invalid,
+        PointFormat(config.point_columns, config.point_features, config.drop_invalid),
     )
 
 

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from limbeck.point_files.point_format import PointFormat
+
 UNKNOWN_COUNT = -1
 """Stands in `CloudRecord.num_points` where the points in a box were not counted."""
 
@@ -66,17 +68,13 @@ class CloudData:
         records: One per frame, in the order of the data set.
         classes: Class names; a label is an index into them.
         skipped: One sentence for each frame that was left out.
-        columns: What a point of the files consists of, where the files do not say.
-        features: The values of a point that the networks get.
-        drop_invalid: Whether points that are not finite are left out.
+        form: What its points consist of.
     """
 
     records: tuple[CloudRecord, ...]
     classes: tuple[str, ...]
     skipped: tuple[str, ...]
-    columns: tuple[str, ...]
-    features: tuple[str, ...]
-    drop_invalid: bool = False
+    form: PointFormat
 
 
 def no_boxes() -> dict[str, Any]:

@@ -113,7 +113,7 @@ def rotated_nms(boxes: Tensor, scores: Tensor, threshold: float) -> Tensor:
     """
     order = scores.argsort(descending=True, stable=True)
     rows = boxes[order]
-    return order[rectangles.survivors(torch, bev_iou(rows, rows) > threshold)]
+    return order[rectangles.left_by_overlap(torch, bev(rows), threshold)]
 
 
 def circle_nms(boxes: Tensor, scores: Tensor, threshold: float) -> Tensor:
@@ -126,5 +126,4 @@ def circle_nms(boxes: Tensor, scores: Tensor, threshold: float) -> Tensor:
             larger (the release of CenterPoint).
     """
     order = scores.argsort(descending=True, stable=True)
-    apart = boxes[order, None, :2] - boxes[None, order, :2]
-    return order[rectangles.survivors(torch, apart.square().sum(-1) <= threshold)]
+    return order[rectangles.left_by_distance(torch, boxes[order, :2], threshold)]

@@ -1,21 +1,19 @@
-"""The fast way to normals on a CPU, without a gradient: one pass over the map, compiled by Numba when first used.
+"""The fast way to normals on a CPU, without a gradient: one pass over the map.
 
-In PyTorch each of a dozen operations is a pass of its own. Compiling takes a second; what is compiled is kept in
-``__pycache__``, or in the user's cache, and where neither can be written every process compiles anew.
+In PyTorch each of a dozen operations is a pass of its own.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
-import numba
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from limbeck.ops.compiled import compiled
 from limbeck.ops.inverse_depth import Intrinsics
 
 
@@ -39,15 +37,7 @@ def normals_in_one_pass(measured: Tensor, camera: Intrinsics, is_depth: bool, up
     return normals.reshape(*measured.shape[:-2], 3, height, width), valid.reshape(measured.shape)
 
 
-def _compiled(function: Callable[..., Any]) -> Any:
-    """Compile a function so that a division by 0 gives infinity or NaN."""
-    try:
-        return numba.njit(function, cache=True, error_model="numpy")
-    except RuntimeError:  # no place to keep it
-        return numba.njit(function, error_model="numpy")
-
-
-@_compiled
+@compiled
 def _span(before: Any, centre: Any, after: Any) -> Any:
     """Return what `limbeck.ops.inverse_depth.span` does, of three numbers."""
     both = after - before
@@ -59,7 +49,7 @@ def _span(before: Any, centre: Any, after: Any) -> Any:
     return one + one
 
 
-@_compiled
+@compiled
 def _read_row(measured: NDArray[Any], row: int, is_depth: bool, inverse: NDArray[Any]) -> None:
     """Write D of a row between the ends of (W+2,); NaN what was not measured, and all of a row below the map."""
     height, width = measured.shape
@@ -73,7 +63,7 @@ def _read_row(measured: NDArray[Any], row: int, is_depth: bool, inverse: NDArray
             inverse[column + 1] = np.nan
 
 
-@_compiled
+@compiled
 def _write_normals(
     measured: NDArray[Any],
     normals: NDArray[Any],

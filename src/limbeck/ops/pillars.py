@@ -93,6 +93,11 @@ def group_points(points: Tensor, counts: Tensor, grid: PillarGrid, max_points: i
     if outside > MAX_BATCH_CELLS:
         problem = f"{len(counts)} grids of {nx} x {ny} pillars are more than {MAX_BATCH_CELLS} cells"
         raise ConfigError("The batch is too large:", [problem])
+    if points.device.type == "cpu" and points.dtype == torch.float32 and not torch.compiler.is_compiling():
+        from limbeck.ops.pillars_in_one_pass import place_points  # imports Numba
+
+        most = len(points) if max_points is None else max_points
+        return Pillars(*place_points(points, counts, (x0, y0, z0, z1), grid.pillar_xy, (nx, ny), most))
     x, y, z = points[:, :3].T.contiguous()
     column, row = ((x - x0) / grid.pillar_xy[0]).floor(), ((y - y0) / grid.pillar_xy[1]).floor()
     inside = (column >= 0) & (column < nx) & (row >= 0) & (row < ny) & (z >= z0) & (z < z1)
@@ -103,12 +108,23 @@ def group_points(points: Tensor, counts: Tensor, grid: PillarGrid, max_points: i
     cells, order = cell.sort(stable=True)
     kept = int(inside.sum())  # those outside come last
     cells, order = cells[:kept], order[:kept]
-    used, pillar, sizes = torch.unique_consecutive(cells, return_inverse=True, return_counts=True)
+    used, sizes = torch.unique_consecutive(cells, return_counts=True)
     if max_points is not None and kept and int(sizes.max()) > max_points:
-        rank = torch.arange(kept, device=points.device) - (sizes.cumsum(0) - sizes)[pillar]
-        first = rank < max_points
-        order, pillar, sizes = order[first], pillar[first], sizes.clamp(max=max_points)
+        order, sizes = _first_ones(order, sizes, max_points)
+    pillar = torch.repeat_interleave(sizes, output_size=len(order))
     return Pillars(points.index_select(0, order), pillar, sizes, used.long())
+
+
+def _first_ones(order: Tensor, sizes: Tensor, most: int) -> tuple[Tensor, Tensor]:
+    """Return the order (K,) of points with the first ones of each pillar alone, and how many there are now, (P,)."""
+    surplus = (sizes - most).clamp(min=0)
+    full = surplus.nonzero()[:, 0]
+    many = surplus[full]
+    owner = torch.repeat_interleave(many)
+    begin = sizes.cumsum(0)[full] - many - (many.cumsum(0) - many)
+    kept = torch.ones_like(order, dtype=torch.bool)
+    kept[torch.arange(len(owner), device=order.device) + begin[owner]] = False
+    return order[kept], sizes - surplus
 
 
 def scatter(features: Tensor, cells: Tensor, batch_size: int, size_xy: tuple[int, int]) -> Tensor:

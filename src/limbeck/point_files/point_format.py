@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+TIME = "time"
+"""The value of a point that says how many seconds before the frame it was measured; it is made from the sweeps."""
+
 
 @dataclass(frozen=True, slots=True)
 class PointFormat:

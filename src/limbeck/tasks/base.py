@@ -18,6 +18,7 @@ from limbeck.data.views import ViewLoader
 from limbeck.errors import IncompatibleError, nearest
 from limbeck.imaging import ResizeMode
 from limbeck.metrics.bootstrap import ImageCounts
+from limbeck.point_files.point_format import PointFormat
 
 EVAL_BATCH = 8
 IMAGE = ("image",)
@@ -137,6 +138,11 @@ class TaskData(ABC, Generic[TargetT, PredictionT, PartT]):
     @property
     def resize(self) -> ResizeMode | None:
         """How an image is fitted onto the canvas; None where there is none, which is the default."""
+        return None
+
+    @property
+    def form(self) -> PointFormat | None:
+        """What the points of its clouds consist of; None where it has none, which is the default."""
         return None
 
     @property

@@ -29,6 +29,7 @@ from limbeck.metrics.bootstrap import bootstrap_interval
 from limbeck.metrics.boxes3d import Found3D, FoundBoxes, Truth3D
 from limbeck.metrics.counts3d import Counts3D, match
 from limbeck.metrics.detection3d import Metrics3D, evaluate
+from limbeck.point_files.point_format import PointFormat
 from limbeck.tasks.base import Tally, TaskData
 
 COUNTS = "counts.npz"
@@ -165,6 +166,11 @@ class Detection3DTask(TaskData[Boxes3D, Detections3D, CloudData]):
         """The median number of points of some of the validation clouds, evenly drawn."""
         records = self.val.records[:: -(-len(self.val.records) // MEASURED_CLOUDS)]
         return (int(np.median([len(read_points(record, self.val)) for record in records])),)
+
+    @property
+    def form(self) -> PointFormat:
+        """What the points of the clouds consist of."""
+        return self.val.form
 
     @property
     def inputs(self) -> tuple[str, ...]:

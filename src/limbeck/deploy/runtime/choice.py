@@ -101,10 +101,8 @@ def _of_group(boxes: NDArray[np.float32], scores: NDArray[np.float32], choice: C
     places = np.flatnonzero(enough)
     boxes = boxes[places]
     if choice.nms == "rotated":
-        seen = boxes[:, _BEV].astype(np.float64)
-        falls = rectangles.bev_ious(np, seen, seen) > choice.nms_iou
+        kept = rectangles.left_by_overlap(np, boxes[:, _BEV].astype(np.float64), choice.nms_iou)
     else:
-        apart = boxes[:, None, :2] - boxes[None, :, :2]
-        falls = np.square(apart).sum(axis=-1) <= np.float32(choice.circle[group])
-    left: NDArray[np.int64] = places[rectangles.survivors(np, falls)]
+        kept = rectangles.left_by_distance(np, boxes[:, :2], choice.circle[group])
+    left: NDArray[np.int64] = places[kept]
     return left[: choice.max_detections]

@@ -9,13 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from limbeck.errors import DataError
-from limbeck.point_files.point_format import PointFormat
+from limbeck.point_files.point_format import TIME, PointFormat
 from limbeck.point_files.reading import read_fields, stack_features
 
 CloudLike = str | Path | NDArray[np.floating[Any]]
 TITLE = "A point cloud cannot be used:"
-TIME = "time"
-"""The value of a point that says how many seconds before the frame it was measured; 0 where a file does not say."""
 
 
 def open_cloud(cloud: CloudLike, form: PointFormat) -> NDArray[np.float32]:

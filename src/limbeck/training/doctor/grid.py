@@ -30,7 +30,7 @@ FEWEST_POINTS, FEW_POINTS = 0.02, 0.2
 
 def value_findings(task: Detection3DTask, role: str, spec: ModelSpec) -> Iterator[Finding]:
     """Yield a failure where a model reads another number of values of a point than the data gives."""
-    given = task.train.features
+    given = task.train.form.features
     if isinstance(spec, CentreSpec) and spec.point_features != len(given):
         text = f"the {role} reads {spec.point_features} values of a point and the data gives {len(given)}"
         mend = f"set {role}.point_features to {len(given)}, or name {spec.point_features} values in data.features"
@@ -57,7 +57,7 @@ def grid_findings(task: Detection3DTask, spec: ModelSpec, settings: ModelConfig)
     yield found
     if found.status == "fail":
         return
-    yield from intensity_finding(points, task.train.features, settings)
+    yield from intensity_finding(points, task.train.form.features, settings)
     boxes, labels = _objects(task)
     yield _object_finding(boxes, spec)
     yield from _flip_findings(task, spec)
