@@ -26,7 +26,7 @@ def test_it_ends_with_a_table_and_the_path_of_the_report(demo):
 def test_the_clouds_are_made_beside_the_run_and_only_once(demo):
     _, folder = demo
     clouds = folder.parent / "demo-detection3d-quick-clouds"
-    assert len(list((clouds / "train/clouds").iterdir())) == CLOUDS["train"] // 8
+    assert len(list((clouds / "train/clouds").iterdir())) == CLOUDS["train"] // 10
     before = (clouds / "scenes.json").stat().st_mtime_ns
     demo_config(folder.parent, "detection3d", quick=True)
     assert (clouds / "scenes.json").stat().st_mtime_ns == before

@@ -18,8 +18,8 @@ FILES: Mapping[Task, str] = {
     "segmentation": "segmentation.yaml",
     "detection3d": "detection3d.yaml",
 }
-CLOUDS: Mapping[PartName, int] = {"train": 240, "val": 80}
-"""Simulated clouds of each part, and of the quick run an eighth of them."""
+CLOUDS: Mapping[PartName, int] = {"train": 160, "val": 60}
+"""Simulated clouds of each part, and of the quick run a tenth of them."""
 QUICK = ("teacher_train.epochs=3", "train.epochs=2", "bootstrap_samples=200")
 SMALL_CANVAS = "data.size=[128, 128]"
 THIN_TEACHER = "teacher.width=0.5"
@@ -40,7 +40,7 @@ def demo_config(runs_dir: Path, task: Task = "detection2d", *, quick: bool = Fal
     part: Mapping[Task, Callable[[PartName], AnyPartConfig]] = {
         "detection2d": _wagons,
         "segmentation": _roads,
-        "detection3d": _clouds(runs_dir / f"{name}-clouds", 8 if quick else 1),
+        "detection3d": _clouds(runs_dir / f"{name}-clouds", 10 if quick else 1),
     }
     names: tuple[PartName, ...] = ("train", "val")
     data = config.data.model_copy(update={of: part[task](of) for of in names})

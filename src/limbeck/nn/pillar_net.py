@@ -93,7 +93,8 @@ class _Layer(nn.Module):
         weights = torch.cat([missing.new_ones(both.shape[0] - missing.shape[0]), missing]).to(both.dtype)
         total = weights.sum().clamp(min=1)  # a batch may be empty
         mean = weights @ both / total
-        variance = weights @ (both - mean).square() / total
+        centred = both - mean
+        variance = weights @ centred.square() / total
         with torch.no_grad():
             assert norm.running_mean is not None
             assert norm.running_var is not None
@@ -103,7 +104,7 @@ class _Layer(nn.Module):
             unbiased = variance * total / (total - 1).clamp(min=1)
             norm.running_var.lerp_(unbiased.to(norm.running_var.dtype), norm.momentum)
             norm.num_batches_tracked += 1
-        return (both - mean) * (variance + norm.eps).rsqrt() * norm.weight + norm.bias
+        return torch.addcmul(norm.bias, centred, (variance + norm.eps).rsqrt() * norm.weight)
 
 
 def _pillar_sums(values: Tensor, pillars: Pillars) -> Tensor:
