@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from limbeck import rectangles
-from limbeck.data.lidar.config import Label
+from limbeck.data.lidar.config import RoadUser
 from limbeck.data.lidar.scenes import LidarScene, lidar_scene
 
 SEEDS = (0, 5, 11, 20, 21, 25)
@@ -20,7 +20,7 @@ HEIGHTS_M = (-1.4, -0.8, -0.2, 0.4)
 GREYS = np.array((85, 125, 165, 205, 245), np.uint8)
 """Of the points below the first of the heights, between each and the next, and above the last."""
 BACKGROUND, FRAME = (16, 16, 16), (60, 60, 60)
-COLOURS = {Label.CAR: (255, 150, 40), Label.PEDESTRIAN: (90, 220, 90), Label.CYCLIST: (80, 180, 255)}
+COLOURS = {RoadUser.CAR: (255, 150, 40), RoadUser.PEDESTRIAN: (90, 220, 90), RoadUser.CYCLIST: (80, 180, 255)}
 NOT_MET = (170, 50, 50)
 
 
@@ -33,7 +33,7 @@ def panel(scene: LidarScene, side: int) -> Image.Image:
         draw.point(places[greys == grey].ravel().tolist(), fill=(grey, grey, grey))
     corners = pixels(rectangles.corners(np, scene.boxes[:, [0, 1, 3, 4, 6]]), side)
     for outline, label, count in zip(corners, scene.labels, scene.num_points, strict=True):
-        colour = COLOURS[Label(label)] if count else NOT_MET
+        colour = COLOURS[RoadUser(label)] if count else NOT_MET
         draw.polygon(outline.ravel().tolist(), outline=colour)
         nose = (outline[0] + outline[3]) / 2
         draw.line([*outline.mean(axis=0), *nose], fill=colour)

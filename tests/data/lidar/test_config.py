@@ -2,12 +2,12 @@ from dataclasses import fields
 
 import pytest
 
-from limbeck.data.lidar.config import CLASSES, Label, LidarSceneConfig
+from limbeck.data.lidar.config import CLASSES, LidarSceneConfig, RoadUser
 from limbeck.errors import ConfigError
 
 
 def test_there_are_three_classes_in_the_order_of_their_labels():
-    assert [CLASSES[label] for label in Label] == list(CLASSES)
+    assert [CLASSES[label] for label in RoadUser] == list(CLASSES)
     assert CLASSES == ("car", "pedestrian", "cyclist")
 
 

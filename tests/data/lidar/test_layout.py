@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from limbeck.data.lidar.config import Label, LidarSceneConfig
+from limbeck.data.lidar.config import LidarSceneConfig, RoadUser
 from limbeck.data.lidar.layout import draw_street
 from limbeck.data.lidar.roads import SIDES
 from limbeck.data.lidar.solids import NOBODY
@@ -63,15 +63,15 @@ def test_the_parts_of_an_object_fill_its_box_and_no_more(streets):
 def test_there_are_as_many_as_asked_for_where_there_is_room():
     for seed in range(10):
         drawn = street(seed, cars=(3, 4), pedestrians=(0, 0), cyclists=(2, 2))
-        counts = [sum(one.label == label for one in drawn.objects) for label in Label]
+        counts = [sum(one.label == label for one in drawn.objects) for label in RoadUser]
         assert counts[0] in (3, 4)
         assert counts[1:] == [0, 2]
     crowd = street(0, cars=(100, 100), max_range=20.0)
-    assert 5 < sum(one.label == Label.CAR for one in crowd.objects) < 100
+    assert 5 < sum(one.label == RoadUser.CAR for one in crowd.objects) < 100
 
 
 def test_cars_go_along_the_lanes_and_some_across(streets):
-    yaws = [one.box[6] for drawn in streets for one in drawn.objects if one.label == Label.CAR]
+    yaws = [one.box[6] for drawn in streets for one in drawn.objects if one.label == RoadUser.CAR]
     turns = np.abs(np.sin(yaws))
     assert 0.5 < (turns < 0.3).mean() < 0.95
     assert (turns > 0.9).mean() > 0.05
@@ -106,16 +106,16 @@ def test_the_street_that_crosses_is_free():
 
 
 def test_what_moves_moves_where_it_faces(streets):
-    speeds = {label: [] for label in Label}
+    speeds = {label: [] for label in RoadUser}
     for drawn in streets:
         for label, box, velocity in drawn.objects:
             speeds[label].append(math.hypot(*velocity))
             along = velocity[0] * math.cos(box[6]) + velocity[1] * math.sin(box[6])
             assert along == pytest.approx(speeds[label][-1])
-    assert max(speeds[Label.CAR]) > 10
-    assert min(speeds[Label.CAR]) == 0
-    assert max(speeds[Label.PEDESTRIAN]) <= 2
-    assert min(speeds[Label.CYCLIST]) >= 1
+    assert max(speeds[RoadUser.CAR]) > 10
+    assert min(speeds[RoadUser.CAR]) == 0
+    assert max(speeds[RoadUser.PEDESTRIAN]) <= 2
+    assert min(speeds[RoadUser.CYCLIST]) >= 1
 
 
 def test_without_clutter_there_are_houses_only_and_with_more_there_is_more():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from limbeck.data.lidar.config import Label, LidarSceneConfig
+from limbeck.data.lidar.config import LidarSceneConfig, RoadUser
 from limbeck.data.lidar.scenes import lidar_scene
 from limbeck.ops.boxes3d import corners_bev, points_in_boxes
 
@@ -56,7 +56,7 @@ def test_objects_without_a_point_stay():
     scenes = [lidar_scene(seed) for seed in range(15)]
     counts = np.concatenate([scene.num_points for scene in scenes])
     labels = np.concatenate([scene.labels for scene in scenes])
-    for label in Label:
+    for label in RoadUser:
         mine = counts[labels == label]
         assert 0.01 < (mine == 0).mean() < 0.4
         assert (mine >= 5).mean() > 0.4
@@ -66,8 +66,8 @@ def test_objects_without_a_point_stay():
 
 def test_what_is_near_has_more_points():
     scenes = [lidar_scene(seed) for seed in range(10)]
-    boxes = np.concatenate([scene.boxes[scene.labels == Label.CAR] for scene in scenes])
-    counts = np.concatenate([scene.num_points[scene.labels == Label.CAR] for scene in scenes])
+    boxes = np.concatenate([scene.boxes[scene.labels == RoadUser.CAR] for scene in scenes])
+    counts = np.concatenate([scene.num_points[scene.labels == RoadUser.CAR] for scene in scenes])
     away = np.hypot(boxes[:, 0], boxes[:, 1])
     assert np.median(counts[away < 12]) > 10 * np.median(counts[(away > 25) & (counts > 0)])
 

@@ -23,7 +23,7 @@ MOST_RINGS = 128
 MOST_OBJECTS = 100
 
 
-class Label(IntEnum):
+class RoadUser(IntEnum):
     """The class of an object."""
 
     CAR = 0
@@ -31,7 +31,7 @@ class Label(IntEnum):
     CYCLIST = 2
 
 
-CLASSES = tuple(label.name.lower() for label in Label)
+CLASSES = tuple(label.name.lower() for label in RoadUser)
 """Class names in the order of the labels; a bicycle without a rider is no object."""
 
 Count = tuple[int, int]

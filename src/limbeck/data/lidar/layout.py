@@ -10,7 +10,7 @@ import numpy as np
 
 from limbeck.data.lidar import clutter, road_users
 from limbeck.data.lidar.clutter import Builder
-from limbeck.data.lidar.config import Count, Label, LidarSceneConfig
+from limbeck.data.lidar.config import Count, LidarSceneConfig, RoadUser
 from limbeck.data.lidar.ground import Ground
 from limbeck.data.lidar.plan import Place, Plan, SceneObject
 from limbeck.data.lidar.roads import BAY_M, SIDES, Junction, Roads
@@ -49,15 +49,15 @@ def draw_street(rng: np.random.Generator, config: LidarSceneConfig) -> Street:
     openness = rng.uniform(0.1, 0.8)
     for side in SIDES:
         _houses(plan, side, openness)
-    _fill(plan, Label.CAR, config.cars, road_users.car, _car_spot)
-    _fill(plan, Label.CYCLIST, config.cyclists, road_users.cyclist, _cyclist_spot)
-    _fill(plan, Label.PEDESTRIAN, config.pedestrians, road_users.pedestrian, _pedestrian_spot)
+    _fill(plan, RoadUser.CAR, config.cars, road_users.car, _car_spot)
+    _fill(plan, RoadUser.CYCLIST, config.cyclists, road_users.cyclist, _cyclist_spot)
+    _fill(plan, RoadUser.PEDESTRIAN, config.pedestrians, road_users.pedestrian, _pedestrian_spot)
     for _ in range(rng.poisson(config.clutter * THINGS_PER_M * 2 * config.max_range)):
         _thing(plan)
     return Street(plan.ground, tuple(plan.solids), tuple(plan.objects))
 
 
-def _fill(plan: Plan, label: Label, count: Count, build: Builder, draw_spot: Callable[[Plan], Spot]) -> None:
+def _fill(plan: Plan, label: RoadUser, count: Count, build: Builder, draw_spot: Callable[[Plan], Spot]) -> None:
     """Put as many objects of a class somewhere as are asked for, as far as there is room.
 
     Args:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from limbeck.data.lidar.config import Label, LidarSceneConfig
+from limbeck.data.lidar.config import LidarSceneConfig, RoadUser
 from limbeck.data.lidar.ground import Ground
 from limbeck.data.lidar.roads import Roads
 from limbeck.data.lidar.solids import Part, Solid, extent, placed
@@ -51,7 +51,7 @@ class SceneObject(NamedTuple):
         velocity: (2,) metres per second along x and y.
     """
 
-    label: Label
+    label: RoadUser
     box: tuple[float, ...]
     velocity: tuple[float, float]
 
@@ -93,7 +93,7 @@ class Plan:
         self.solids += placed(parts, self.ground.foot(*place), yaw)
         return True
 
-    def add(self, label: Label, parts: list[Part], place: Place, yaw: float, speed: float) -> bool:
+    def add(self, label: RoadUser, parts: list[Part], place: Place, yaw: float, speed: float) -> bool:
         """Put an object somewhere, if the place is free and the LiDAR could see all of it.
 
         Args:

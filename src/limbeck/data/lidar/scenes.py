@@ -24,7 +24,7 @@ class LidarScene:
             right behind it counter-clockwise, and in each azimuth from the lowest ring up.
         boxes: (M,7) float32, coded as in `limbeck.core.samples.Boxes3D`; without the noise of the range, all points of
             an object are in its box.
-        labels: (M,) int64, see `limbeck.data.lidar.config.Label`.
+        labels: (M,) int64, see `limbeck.data.lidar.config.RoadUser`.
         num_points: (M,) int64, how many of the points are on each object; points of the ground that lie in its box do
             not count. 0 where it is hidden or too far away.
         velocities: (M,2) float32, over the ground, metres per second along x and y.
