@@ -39,6 +39,7 @@ WIDTHS = (0.5, 0.25)
 METHODS: dict[str, dict[str, Any]] = {
     "itkd": {"name": "itkd"},
     "itkd, stride 2": {"name": "itkd", "stride": 2},
+    "itkd, stride 4": {"name": "itkd", "stride": 4},
     "itkd, attention alone": {"name": "itkd", "interchange_weight": 0, "compressed_weight": 0},
     "fitnet": {"name": "fitnet"},
     "kd": {"name": "kd"},
