@@ -1,5 +1,6 @@
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
@@ -122,8 +123,8 @@ def test_memory_and_checkpoint_are_part_of_the_evaluation(tested):
 
 def test_without_a_validation_image_that_counts_nothing_chooses_a_threshold(tested):
     def ignored(task):
-        boxes = tuple(replace(box, crowd=True) for box in task.truth.boxes)
-        return replace(task, truth=replace(task.truth, boxes=boxes))
+        records = tuple(replace(record, ignore=np.ones_like(record.ignore)) for record in task.val.records)
+        return replace(task, val=replace(task.val, records=records))
 
     evaluation = tested(ignored)[0].evaluation
     assert evaluation["fault_rates"] is None

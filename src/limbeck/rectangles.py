@@ -12,6 +12,8 @@ from __future__ import annotations
 
 from typing import Any
 
+BEV = (0, 1, 3, 4, 6)
+"""The columns of a box (x, y, z, length, width, height, heading) that are its rectangle seen from above."""
 PARALLEL = 1e-8
 """Sides are taken as parallel below this sine of their angle, where cutting would lose more than doing so."""
 

@@ -20,7 +20,7 @@ from limbeck.deploy.runtime.lidar_detector import CloudDetections
 from limbeck.imaging import read_image
 from limbeck.palette import OKABE_ITO, class_colours, overlay
 from limbeck.point_files.point_format import PointFormat
-from limbeck.report.birds_eye import BEV, Outlines, View
+from limbeck.report.birds_eye import Outlines, View
 from limbeck.report.birds_eye import draw as draw_from_above
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
@@ -172,7 +172,7 @@ class CloudBoxes(Answer):
         layers = [Outlines(boxes[labels == label], _colour(label)) for label, _ in there]
         picture = draw_from_above(points, view, layers)
         pen = ImageDraw.Draw(picture)
-        corners = view.pixels(rectangles.corners(np, boxes[:, BEV]))
+        corners = view.pixels(rectangles.corners(np, boxes[:, rectangles.BEV]))
         beside = zip(corners[..., 0].max(axis=1).tolist(), corners[..., 1].mean(axis=1).tolist(), strict=True)
         for box, (right, middle) in zip(self.detections, beside, strict=True):
             place = right + SCORE_GAP, middle

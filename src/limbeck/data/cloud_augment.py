@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from limbeck.data.cloud_config import CloudAugment
 from limbeck.data.cloud_points import inside
-from limbeck.rectangles import overlap_areas
+from limbeck.rectangles import BEV, overlap_areas
 
 PASTE_SOURCES = 4
 """Objects are taken from so many other clouds at most: each has to be read."""
@@ -18,8 +18,6 @@ PASTE_POINTS = 5
 """Objects with fewer points are not worth pasting."""
 CLEARED = 0.2
 """Metres by which the room of a pasted object is cleared on every side."""
-_BEV = [0, 1, 3, 4, 6]
-"""The columns of a box that are its rectangle seen from above."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,7 +82,7 @@ def _pasted(scene: Scene, wanted: dict[int, int], other: Callable[[], Scene], ge
 def _with_object(scene: Scene, source: Scene, row: int) -> Scene | None:
     """Return the scene with an object of another one, or None where it has too few points or does not fit in."""
     box = source.boxes[row : row + 1]
-    if overlap_areas(np, box[:, _BEV].astype(np.float64), scene.boxes[:, _BEV].astype(np.float64)).any():
+    if overlap_areas(np, box[:, BEV].astype(np.float64), scene.boxes[:, BEV].astype(np.float64)).any():
         return None
     own = source.points[inside(source.points, box[0])]
     if len(own) < PASTE_POINTS:

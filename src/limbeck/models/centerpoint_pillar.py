@@ -9,7 +9,7 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from limbeck.core.centre import CentreRaw, CentreSpec
+from limbeck.core.centre import HEAT_MAP, CentreRaw, CentreSpec
 from limbeck.core.centre_targets import Peaks
 from limbeck.core.detection3d import CentreDetector, Postprocess3D
 from limbeck.core.model import ModelConfig
@@ -93,7 +93,7 @@ class CenterpointPillar(CentreDetector):
         self.spec = _spec(config, classes)
         codes = {"vel": config.velocity_weight}
         sizes = self.spec.groups[0].items()
-        self.code_weights = tuple(codes.get(name, 1.0) for name, size in sizes if name != "hm" for _ in range(size))
+        self.code_weights = tuple(codes.get(name, 1.0) for name, size in sizes if name != HEAT_MAP for _ in range(size))
         filters = config.pillar_channels, config.pillar_channels
         momentum = config.norm_momentum
         self.pillars = PillarNet(config.point_features, self.spec.grid, config.max_points, filters, momentum)
@@ -146,7 +146,7 @@ def _spec(config: CenterpointPillar.Config, classes: tuple[str, ...]) -> CentreS
         point_features=config.point_features,
         max_points=config.max_points,
         stride=stride,
-        groups=tuple({"hm": len(names), **BOX_BRANCHES, **rotation} for names in named),
+        groups=tuple({HEAT_MAP: len(names), **BOX_BRANCHES, **rotation} for names in named),
         class_groups=_class_groups(named, classes),
         max_objects=config.peaks.max_objects,
     )

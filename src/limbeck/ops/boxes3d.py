@@ -13,13 +13,10 @@ from torch import Tensor
 
 from limbeck import rectangles
 
-_BEV = (0, 1, 3, 4, 6)
-"""The columns of a box that are its rectangle seen from above."""
-
 
 def bev(boxes: Tensor) -> Tensor:
     """Return the rectangles (...,5) of boxes (...,7) seen from above: x, y, length, width, yaw; float64."""
-    return boxes[..., _BEV].double()
+    return boxes[..., rectangles.BEV].double()
 
 
 def wrap_angle(radians: Tensor) -> Tensor:
@@ -33,7 +30,7 @@ def corners_bev(boxes: Tensor) -> Tensor:
     >>> corners_bev(torch.tensor([[0.0, 0, 0, 4, 2, 1, 0]])).tolist()
     [[[2.0, 1.0], [-2.0, 1.0], [-2.0, -1.0], [2.0, -1.0]]]
     """
-    corners: Tensor = rectangles.corners(torch, boxes[..., _BEV])
+    corners: Tensor = rectangles.corners(torch, boxes[..., rectangles.BEV])
     return corners
 
 

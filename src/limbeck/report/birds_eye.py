@@ -16,8 +16,6 @@ from PIL import Image, ImageDraw, ImageFont
 
 from limbeck import rectangles
 
-BEV = (0, 1, 3, 4, 6)
-"""The columns of a box that are its rectangle seen from above."""
 BACKGROUND, GREYS = 16, (62, 235)
 """Grey levels where there is no point, of the lowest points, and of the highest."""
 RING_COLOUR, RING_INK, LIDAR_COLOUR = "#424242", "#929292", "#FFFFFF"
@@ -64,7 +62,7 @@ class View:
             side: Pixels of the longer side of the view.
             most_aspect: How many times as long as wide it may be.
         """
-        seen = np.concatenate([rectangles.corners(np, boxes[:, BEV]).reshape(-1, 2), np.zeros((1, 2))])
+        seen = np.concatenate([rectangles.corners(np, boxes[:, rectangles.BEV]).reshape(-1, 2), np.zeros((1, 2))])
         low = np.floor((seen.min(axis=0) - MARGIN_M) / GRID_M) * GRID_M
         high = np.ceil((seen.max(axis=0) + MARGIN_M) / GRID_M) * GRID_M
         needed = max(LEAST_M, (high - low).max() / most_aspect)
@@ -172,7 +170,7 @@ def _ring_labels(view: View) -> Iterator[tuple[tuple[float, float], str]]:
 
 
 def _draw_boxes(pen: ImageDraw.ImageDraw, view: View, layer: Outlines) -> None:
-    shapes = np.array(layer.boxes[:, BEV], np.float64)
+    shapes = np.array(layer.boxes[:, rectangles.BEV], np.float64)
     shapes[:, 2:4] = np.maximum(shapes[:, 2:4], LEAST_PIXELS / view.scale)
     headings = np.stack([np.cos(shapes[:, 4]), np.sin(shapes[:, 4])], axis=1)
     noses = shapes[:, :2] + (shapes[:, 2:3] / 2 + NOSE_PIXELS / view.scale) * headings

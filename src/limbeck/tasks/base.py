@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,6 +81,7 @@ class PartData(Protocol):
 PartT = TypeVar("PartT", bound=PartData)
 
 
+@dataclass(frozen=True)
 class TaskData(ABC, Generic[TargetT, PredictionT, PartT]):
     """A data set that was read and checked, and how answers are measured on it. Abstract; one class per task.
 
@@ -97,7 +100,7 @@ class TaskData(ABC, Generic[TargetT, PredictionT, PartT]):
     config: AnyDataConfig
     train: PartT
     val: PartT
-    test: PartT | None
+    test: PartT | None = None
 
     @property
     def main_metric(self) -> str:
@@ -146,9 +149,17 @@ class TaskData(ABC, Generic[TargetT, PredictionT, PartT]):
         return None
 
     @property
-    @abstractmethod
-    def on_test(self) -> TaskData[TargetT, PredictionT, PartT] | None:
+    def on_test(self) -> Self | None:
         """The same task with the test part in the place of the validation part; None where there is none."""
+        if self.test is None or self.config.test is None:
+            return None
+        config = self.config.model_copy(update={"val": self.config.test, "test": None})
+        return replace(self, config=config, val=self.test, test=None)
+
+    @cached_property
+    def places(self) -> dict[int | str, int]:
+        """The place of each validation image in their order, by its id."""
+        return {record.id: place for place, record in enumerate(self.val.records)}
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -249,6 +260,7 @@ class TaskData(ABC, Generic[TargetT, PredictionT, PartT]):
         """Return the sha256 of all `annotation_paths`, by path."""
 
 
+@dataclass(frozen=True)
 class PictureTask(TaskData[TargetT, PredictionT, PartT]):
     """A data set of images. Abstract."""
 

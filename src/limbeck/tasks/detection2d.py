@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -160,24 +161,12 @@ def read_predictions(folder: Path, truth: CocoTruth) -> list[CocoResult]:
 
 @dataclass(frozen=True)
 class Detection2DTask(PictureTask[Boxes2D, Detections2D, BoxData]):
-    """2D detection.
-
-    Attributes:
-        config: Where the data is and how it is fitted and augmented.
-        train: The training part.
-        val: The validation part.
-        truth: What should be found in the validation part.
-        test: The test part; None where there is none. Nothing is trained on it or chosen by it.
-    """
+    """2D detection."""
 
     shown_metrics = ("AP", "AP50")
     answers = PREDICTIONS
 
     config: DataConfig
-    train: BoxData
-    val: BoxData
-    truth: CocoTruth
-    test: BoxData | None = None
 
     @classmethod
     def load(cls, config: DataConfig, verify_pixels: bool = False) -> Detection2DTask:
@@ -187,16 +176,13 @@ class Detection2DTask(PictureTask[Boxes2D, Detections2D, BoxData]):
             DataError: All that is missing or broken.
         """
         parts = read_all_parts(config, verify_pixels)
-        val = parts["val"]
-        return cls(config, parts["train"], val, _truth(val, config.val.images), parts.get("test"))
+        return cls(config, parts["train"], parts["val"], parts.get("test"))
 
-    @property
-    def on_test(self) -> Detection2DTask | None:
-        """The same task with the test part in the place of the validation part; None where there is none."""
-        if self.test is None or self.config.test is None:
-            return None
-        config = self.config.model_copy(update={"val": self.config.test, "test": None})
-        return replace(self, config=config, val=self.test, truth=_truth(self.test, config.val.images), test=None)
+    @cached_property
+    def truth(self) -> CocoTruth:
+        """What should be found in the validation part."""
+        val = self.val
+        return CocoTruth.from_records(val.records, val.classes, val.category_ids, self.config.val.images)
 
     def train_views(self, seed: int, inputs: Collection[str]) -> DetectionViews:
         """Return augmented samples of the training part."""
@@ -238,7 +224,3 @@ class Detection2DTask(PictureTask[Boxes2D, Detections2D, BoxData]):
     def hash_annotations(self) -> dict[str, str]:
         """Return the sha256 of all of them, by path."""
         return hash_annotations(self.config)
-
-
-def _truth(data: BoxData, images_dir: Path) -> CocoTruth:
-    return CocoTruth.from_records(data.records, data.classes, data.category_ids, images_dir)

@@ -112,22 +112,12 @@ def _plain(found: FoundBoxes) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Detection3DTask(TaskData[Boxes3D, Detections3D, CloudData]):
-    """LiDAR 3D detection.
-
-    Attributes:
-        config: Where the data is and how it is augmented.
-        train: The training part.
-        val: The validation part.
-        test: The test part; None where there is none. Nothing is trained on it or chosen by it.
-    """
+    """LiDAR 3D detection."""
 
     shown_metrics = ("mAP", "NDS")
     answers = COUNTS
 
     config: CloudDataConfig
-    train: CloudData
-    val: CloudData
-    test: CloudData | None = None
 
     @classmethod
     def load(cls, config: CloudDataConfig, verify: bool = False) -> Detection3DTask:
@@ -138,19 +128,6 @@ class Detection3DTask(TaskData[Boxes3D, Detections3D, CloudData]):
         """
         parts = read_cloud_parts(config, verify)
         return cls(config, parts["train"], parts["val"], parts.get("test"))
-
-    @property
-    def on_test(self) -> Detection3DTask | None:
-        """The same task with the test part in the place of the validation part; None where there is none."""
-        if self.test is None or self.config.test is None:
-            return None
-        config = self.config.model_copy(update={"val": self.config.test, "test": None})
-        return replace(self, config=config, val=self.test, test=None)
-
-    @cached_property
-    def places(self) -> dict[int | str, int]:
-        """The place of each validation cloud in their order, by its id."""
-        return {record.id: place for place, record in enumerate(self.val.records)}
 
     @cached_property
     def truth(self) -> Truth3D:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -110,22 +110,12 @@ def _write_maps(folder: Path, maps: Iterable[bytes]) -> None:
 
 @dataclass(frozen=True)
 class SegmentationTask(PictureTask[SemanticMask, Segmentation, MaskData]):
-    """Semantic segmentation of RGB images with any number of aligned X maps.
-
-    Attributes:
-        config: Where the data is and how it is fitted and augmented.
-        train: The training part.
-        val: The validation part.
-        test: The test part; None where there is none. Nothing is trained on it or chosen by it.
-    """
+    """Semantic segmentation of RGB images with any number of aligned X maps."""
 
     shown_metrics = ("mIoU", "mF")
     answers = COUNTS
 
     config: MaskDataConfig
-    train: MaskData
-    val: MaskData
-    test: MaskData | None = None
 
     @classmethod
     def load(cls, config: MaskDataConfig, verify_pixels: bool = False) -> SegmentationTask:
@@ -136,19 +126,6 @@ class SegmentationTask(PictureTask[SemanticMask, Segmentation, MaskData]):
         """
         parts = read_mask_parts(config, verify_pixels)
         return cls(config, parts["train"], parts["val"], parts.get("test"))
-
-    @property
-    def on_test(self) -> SegmentationTask | None:
-        """The same task with the test part in the place of the validation part; None where there is none."""
-        if self.test is None or self.config.test is None:
-            return None
-        config = self.config.model_copy(update={"val": self.config.test, "test": None})
-        return replace(self, config=config, val=self.test, test=None)
-
-    @cached_property
-    def places(self) -> dict[int | str, int]:
-        """The place of each validation image in their order, by its id."""
-        return {record.id: place for place, record in enumerate(self.val.records)}
 
     def labels(self, frame: Frame) -> NDArray[np.uint8]:
         """Return the true label of every pixel of a validation image, (H,W); `IGNORED_LABEL` where none counts.

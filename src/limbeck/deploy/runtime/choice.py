@@ -11,9 +11,6 @@ from numpy.typing import NDArray
 
 from limbeck import rectangles
 
-_BEV = (0, 1, 3, 4, 6)
-"""The columns of a box that are its rectangle seen from above."""
-
 
 class Candidates(NamedTuple):
     """The boxes among which is chosen, group by group, in each best first.
@@ -101,7 +98,7 @@ def _of_group(boxes: NDArray[np.float32], scores: NDArray[np.float32], choice: C
     places = np.flatnonzero(enough)
     boxes = boxes[places]
     if choice.nms == "rotated":
-        kept = rectangles.left_by_overlap(np, boxes[:, _BEV].astype(np.float64), choice.nms_iou)
+        kept = rectangles.left_by_overlap(np, boxes[:, rectangles.BEV].astype(np.float64), choice.nms_iou)
     else:
         kept = rectangles.left_by_distance(np, boxes[:, :2], choice.circle[group])
     left: NDArray[np.int64] = places[kept]
