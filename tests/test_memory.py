@@ -1,5 +1,6 @@
 """The peak is that of what came after the start."""
 
+import platform
 import subprocess
 import sys
 
@@ -69,3 +70,29 @@ def test_a_graphics_card_counts_its_tensors():
     used = torch.zeros(50 * MEGABYTE, dtype=torch.uint8, device=card)
     del used
     assert peak_bytes(card) - before == pytest.approx(50 * MEGABYTE, rel=0.1)
+
+
+FAULTS = """
+import resource
+import sys
+
+import torch
+from limbeck.memory import keep_freed_memory
+
+if sys.argv[1] == "keep":
+    keep_freed_memory()
+for count in range(20):
+    torch.ones(10_000_000)  # 40 MB
+    if count == 10:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library than glibc")
+def test_freed_memory_is_kept_for_the_next_tensor():
+    faults = [
+        int(subprocess.run([sys.executable, "-c", FAULTS, how], capture_output=True, text=True, check=True).stdout)
+        for how in ("default", "keep")
+    ]
+    assert faults[1] < faults[0] / 10

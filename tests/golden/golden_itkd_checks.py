@@ -14,7 +14,7 @@ from limbeck.core.samples import Batch, Boxes3D
 from limbeck.losses.interchange import fused_difference, mean_difference, object_difference
 from limbeck.methods.itkd import Itkd
 from limbeck.nn.head_attention import HeadAttention, attend
-from limbeck.ops.centre import gather_cells
+from limbeck.ops.centre import cells_of, gather_cells
 from limbeck.ops.pillars import PillarGrid
 
 Results = dict[str, Any]
@@ -34,27 +34,34 @@ def _autoencoder(case: Case, variant: str) -> tuple[Itkd, Results]:
         centre_spec(PillarGrid((0, 0, 0, width, height, 1), (1, 1)), ((0,),), channels=params[f"{side}_channels"])
         for side in ("student", "teacher")
     ]
-    config = Itkd.Config(variant=variant, code=params["code"], hidden=params["hidden"], attention_weight=0)
+    config = Itkd.Config(variant=variant, code=params["code"], hidden=params["hidden"], attention_weight=0, stride=1)
     method = Itkd(config, student=specs[0], teacher=specs[1])
     autoencoder = method.autoencoder
     assert autoencoder is not None
     case.load(autoencoder, _autoencoder_name)
-    found = autoencoder(student, teacher)
+    sides = cells_of(student), cells_of(teacher)
+    codes = autoencoder.encode(*sides)
+    restored = autoencoder.restore(*codes)
     objects = targets_of(case, torch.zeros(0))
 
-    def at_objects(maps):
-        return gather_cells(maps, objects.index)[objects.mask]
+    def as_maps(cells):
+        return cells.unflatten(0, (-1, height, width)).permute(0, 3, 1, 2)
+
+    def at_objects(cells):
+        return gather_cells(as_maps(cells), objects.index)[objects.mask]
 
     places = objects.mask.numel()
+    l1 = [mean_difference(*pair) for pair in zip(restored, sides, strict=True)]
+    ss = [object_difference(*map(at_objects, pair), places) for pair in zip(restored, sides, strict=True)]
     results = {
-        "out.code_teacher": found.teacher_code,
-        "out.code_student": found.student_code,
-        "out.restored_student": found.restored_teacher,
-        "out.l1_s2t": mean_difference(found.restored_teacher, teacher),
-        "out.ss_s2t": object_difference(at_objects(found.restored_teacher), at_objects(teacher), places),
-        "out.l1_t2s": mean_difference(found.restored_student, student),
-        "out.ss_t2s": object_difference(at_objects(found.restored_student), at_objects(student), places),
-        "out.l_cr": mean_difference(found.student_code, found.teacher_code),
+        "out.code_teacher": as_maps(codes[1]),
+        "out.code_student": as_maps(codes[0]),
+        "out.restored_student": as_maps(restored[1]),
+        "out.l1_s2t": l1[1],
+        "out.ss_s2t": ss[1],
+        "out.l1_t2s": l1[0],
+        "out.ss_t2s": ss[0],
+        "out.l_cr": mean_difference(*codes),
     }
     step = Step(
         batch=Batch[Boxes3D]({}, [], []),
@@ -66,17 +73,18 @@ def _autoencoder(case: Case, variant: str) -> tuple[Itkd, Results]:
         progress=Progress(0, 1, 0),
     )
     loss = torch.stack(list(method(step).losses.values())).sum()
-    l1 = results["out.l1_s2t"] + results["out.l1_t2s"] + results["out.l_cr"]
+    without_objects = l1[1] + l1[0] + results["out.l_cr"]
     if variant == "release":
         loss.backward()
         results |= {
             "out.loss": loss,
-            "out.decoded_teacher": found.restored_student,
-            "out.decoded_student": autoencoder.decoder(found.student_code),
+            "out.decoded_teacher": as_maps(restored[0]),
+            "out.decoded_student": as_maps(autoencoder.decoder(codes[0])),
         }
     else:
-        l1.backward()
-        results |= {"out.loss_l1": l1, "out.loss_with_ss": loss, "out.restored_teacher": found.restored_student}
+        without_objects.backward()
+        results |= {"out.loss_l1": without_objects, "out.loss_with_ss": loss}
+        results["out.restored_teacher"] = as_maps(restored[0])
     return method, results | {"grad.student": student.grad} | case.gradients(autoencoder, _autoencoder_name)
 
 

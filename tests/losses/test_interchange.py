@@ -6,7 +6,7 @@ import torch
 from limbeck.losses.centre import EPS
 from limbeck.losses.interchange import fused_difference, mean_difference, object_difference
 
-SHAPE = (2, 3, 4, 5)
+SHAPE = (40, 3)
 
 
 def drawn(*shape, seed=0, dtype=torch.float64):
@@ -14,19 +14,16 @@ def drawn(*shape, seed=0, dtype=torch.float64):
 
 
 def some_cells():
-    return (drawn(SHAPE[0], 1, *SHAPE[2:], seed=5) > 0).double()
+    return (drawn(SHAPE[0], seed=5) > 0).double()
 
 
 def slow_mean(a, b, weights=None):
-    batch, channels, height, width = a.shape
     total = seen = 0.0
-    for sample in range(batch):
-        for channel in range(channels):
-            for row in range(height):
-                for column in range(width):
-                    weight = 1.0 if weights is None else weights[sample, 0, row, column].item()
-                    total += weight * abs(a[sample, channel, row, column] - b[sample, channel, row, column]).item()
-                    seen += weight
+    for cell in range(SHAPE[0]):
+        for channel in range(SHAPE[1]):
+            weight = 1.0 if weights is None else weights[cell].item()
+            total += weight * abs(a[cell, channel] - b[cell, channel]).item()
+            seen += weight
     return total / seen
 
 
@@ -40,13 +37,13 @@ def test_with_all_cells_weighted_alike_it_is_the_plain_mean():
     a, b = drawn(*SHAPE), drawn(*SHAPE, seed=1)
     for weight in (1.0, 0.3):
         torch.testing.assert_close(
-            mean_difference(a, b, torch.full((2, 1, 4, 5), weight, dtype=torch.float64)), mean_difference(a, b)
+            mean_difference(a, b, torch.full(SHAPE[:1], weight, dtype=torch.float64)), mean_difference(a, b)
         )
 
 
 def test_where_no_cell_counts_the_loss_is_zero_and_sends_no_gradient():
     a = drawn(*SHAPE).requires_grad_()
-    loss = mean_difference(a, drawn(*SHAPE, seed=1), torch.zeros(2, 1, 4, 5))
+    loss = mean_difference(a, drawn(*SHAPE, seed=1), torch.zeros(SHAPE[0]))
     loss.backward()
     assert loss.item() == 0
     assert not a.grad.any()
@@ -54,7 +51,9 @@ def test_where_no_cell_counts_the_loss_is_zero_and_sends_no_gradient():
 
 def test_cells_that_do_not_count_have_no_influence():
     a, b, weights = drawn(*SHAPE), drawn(*SHAPE, seed=1), some_cells()
-    torch.testing.assert_close(mean_difference(a + 9 * (1 - weights), b, weights), mean_difference(a, b, weights))
+    torch.testing.assert_close(
+        mean_difference(a + 9 * (1 - weights)[:, None], b, weights), mean_difference(a, b, weights)
+    )
 
 
 @pytest.mark.parametrize("over", ["slots", "objects"])
@@ -86,8 +85,8 @@ def test_without_an_object_the_fused_difference_stays_finite():
 
 
 LOSSES = {
-    "maps": (SHAPE, mean_difference),
-    "weighted maps": (SHAPE, lambda a, b: mean_difference(a, b, some_cells())),
+    "cells": (SHAPE, mean_difference),
+    "weighted cells": (SHAPE, lambda a, b: mean_difference(a, b, some_cells())),
     "objects": ((7, 3), lambda a, b: object_difference(a, b, 20)),
     "fused": ((2, 5, 6), lambda a, b: fused_difference(a, b, torch.tensor(3.0))),
 }

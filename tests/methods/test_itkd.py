@@ -6,6 +6,7 @@ from limbeck.core.method import Progress
 from limbeck.errors import IncompatibleError
 from limbeck.methods.itkd import Itkd
 from limbeck.nn.channel_autoencoder import ChannelAutoencoder
+from limbeck.ops.centre import cells_of
 
 TERMS = {"itkd_interchange", "itkd_compressed", "itkd_attention"}
 
@@ -102,21 +103,21 @@ def test_the_mean_over_the_objects_is_larger_than_that_over_all_places(pair, ste
 
 @pytest.mark.parametrize("mask", ["centres", "heat_map"])
 def test_the_codes_are_compared_where_the_mask_is(mask, pair, step):
-    distil = method(*pair, mask=mask)
-    cells = distil.cells(step.assignment, step.student_out.features[0])
+    distil = method(*pair, mask=mask, stride=1)
+    maps = step.student_out.features[0], step.teacher_out.features[0]
+    weights = distil.weights(step.assignment, maps[0])
     objects = step.assignment.groups[0]
-    flat = cells.flatten(1)
+    flat = weights.flatten(1)
     assert all(flat[sample, objects.index[sample][objects.mask[sample]]].all() for sample in range(len(flat)))
     if mask == "centres":
-        assert cells.sum() == objects.mask.sum()
-    found = distil.autoencoder(step.student_out.features[0], step.teacher_out.features[0])
-    difference = (found.student_code - found.teacher_code).abs() * cells
-    expected = difference.sum() / (cells.sum() * found.student_code.shape[1])
+        assert weights.sum() == objects.mask.sum()
+    mine, its = distil.autoencoder.encode(*map(cells_of, maps))
+    expected = ((mine - its).abs() * weights.flatten()[:, None]).sum() / (weights.sum() * mine.shape[1])
     torch.testing.assert_close(distil(step).losses["itkd_compressed"], expected)
 
 
 def test_steps_with_a_stride_add_up_to_the_whole(pair, step):
-    whole = losses(pair, step, objects="none")
+    whole = losses(pair, step, objects="none", stride=1)
     parts = []
     for number in range(4):
         step.progress = Progress(number, 100, 0)
@@ -145,10 +146,11 @@ def test_a_detached_target_gives_the_student_no_gradient_of_its_own_map(pair, st
 def test_a_free_target_lets_the_code_shrink(targets, alive, pair, step):
     """The reason why targets are fixed: the loss between the codes is 0 where both say the same of everything."""
     generator = torch.Generator().manual_seed(0)
-    seen = torch.randn(1, 3, 16, 16, generator=generator)
+    batch, _, height, width = step.student_out.features[0].shape
+    seen = torch.randn(batch, 3, height, width, generator=generator)
     mixed = [torch.randn(channels, 3, generator=generator) for channels in (24, 16)]
     its, mine = (torch.einsum("oc,bchw->bohw", weights, seen).relu() for weights in mixed)
-    distil = method(*pair, targets=targets, attention_weight=0, objects="none")
+    distil = method(*pair, targets=targets, attention_weight=0, objects="none", stride=1)
     torch.manual_seed(0)
     distil.autoencoder = ChannelAutoencoder(16, 24, 4, (16,))
     step.student_out.features, step.teacher_out.features = [mine], [its]
@@ -157,7 +159,7 @@ def test_a_free_target_lets_the_code_shrink(targets, alive, pair, step):
         optimizer.zero_grad()
         torch.stack(list(distil(step).losses.values())).sum().backward()
         optimizer.step()
-    spread = distil.autoencoder(mine, its).teacher_code.std(dim=(0, 2, 3)).mean()
+    spread = distil.autoencoder.encode(*map(cells_of, (mine, its)))[1].std(dim=0).mean()
     assert (spread > 1) == alive
 
 
@@ -200,6 +202,13 @@ def test_settings_without_effect_are_refused(settings, sentence):
 def test_a_teacher_that_does_not_fit_is_refused(teacher, sentence, make_lidar_detector):
     with pytest.raises(IncompatibleError, match=sentence):
         method(make_lidar_detector(), make_lidar_detector(**teacher))
+
+
+def test_a_stride_beyond_the_map_is_refused(pair):
+    side = min(pair[1].spec.map_hw)
+    method(*pair, stride=side)
+    with pytest.raises(IncompatibleError, match=f"{side} cells along a side; stride {side + 1} is more"):
+        method(*pair, stride=side + 1)
 
 
 def test_without_a_teacher_or_with_another_kind_of_model_it_is_refused(make_lidar_detector, make_segmenter):

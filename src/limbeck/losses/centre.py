@@ -50,5 +50,5 @@ def code_l1(codes: Tensor, target: Tensor, index: Tensor, mask: Tensor, count: T
         count: Scalar n, the number of objects.
     """
     known = mask[..., None] & target.isfinite()
-    difference = (gather_cells(at_least_float32(codes), index) - torch.where(known, target, 0)).abs() * known
+    difference = (at_least_float32(gather_cells(codes, index)) - torch.where(known, target, 0)).abs() * known
     return difference.sum(dim=(0, 1)) / (count + EPS)

@@ -13,22 +13,22 @@ from limbeck.ops.shapes import require_same_shape
 
 
 def mean_difference(a: Tensor, b: Tensor, weights: Tensor | None = None) -> Tensor:
-    """Return the mean absolute difference of maps (B,C,H,W).
+    """Return the mean absolute difference of what two maps hold in N cells.
 
     Args:
-        a: Maps.
-        b: Maps.
-        weights: (B,1,H,W) which cells count; None for all. Where none does, the loss is 0.
+        a: (N,C).
+        b: (N,C).
+        weights: (N,) which cells count; None for all. Where none does, the loss is 0.
 
     Raises:
         ValueError: The shapes differ.
     """
     require_same_shape(a=a, b=b)
-    difference = (at_least_float32(a) - at_least_float32(b)).abs()
+    cells: Tensor = torch.linalg.vector_norm(at_least_float32(a) - at_least_float32(b), 1, dim=1)
     if weights is None:
-        return difference.mean()
+        return cells.mean() / a.shape[1]
     total = weights.sum() * a.shape[1]
-    return (difference * weights).sum() / total.clamp(min=torch.finfo(total.dtype).tiny)
+    return (cells * weights).sum() / total.clamp(min=torch.finfo(total.dtype).tiny)
 
 
 def object_difference(a: Tensor, b: Tensor, places: int, over: Literal["slots", "objects"] = "slots") -> Tensor:

@@ -12,12 +12,12 @@ from limbeck.core.centre import HEAT_MAP, CentreAssignment, CentreRaw, CentreTar
 from limbeck.core.method import Method, MethodConfig, Step, Terms
 from limbeck.core.model import ModelSpec
 from limbeck.core.samples import Boxes3D
-from limbeck.core.segmentation import every_nth_pixel
+from limbeck.errors import IncompatibleError
 from limbeck.losses.centre import heat_map_probs
 from limbeck.losses.interchange import fused_difference, mean_difference, object_difference
-from limbeck.nn.channel_autoencoder import Buffer, ChannelAutoencoder, Interchange
+from limbeck.nn.channel_autoencoder import Buffer, ChannelAutoencoder
 from limbeck.nn.head_attention import HeadAttention
-from limbeck.ops.centre import gather_cells
+from limbeck.ops.centre import cells_of, gather_cells, in_batch
 from limbeck.ops.precision import at_least_float32
 
 CentreStep = Step[Boxes3D, CentreRaw, CentreAssignment]
@@ -35,7 +35,7 @@ class Itkd(Method[Boxes3D, CentreRaw, CentreAssignment]):
         teacher: Spec of the teacher.
 
     Raises:
-        IncompatibleError: The two have other classes, groups, branches or cells.
+        IncompatibleError: The two have other classes, groups, branches or cells, or fewer cells than the stride.
     """
 
     class Config(MethodConfig):
@@ -56,7 +56,7 @@ class Itkd(Method[Boxes3D, CentreRaw, CentreAssignment]):
         objects: Literal["slots", "objects", "none"] = "slots"
         mask: Literal["none", "centres", "heat_map"] = "none"
         mask_threshold: float = Field(0.1, gt=0, le=1)
-        stride: int = Field(1, ge=1, le=16)
+        stride: int = Field(4, ge=1)
 
         @model_validator(mode="after")
         def _settings_have_an_effect(self) -> Itkd.Config:
@@ -72,6 +72,10 @@ class Itkd(Method[Boxes3D, CentreRaw, CentreAssignment]):
     def __init__(self, config: Config, *, student: ModelSpec, teacher: ModelSpec | None) -> None:
         super().__init__(config, student=student, teacher=teacher)
         its = check_same_cells("itkd", student, teacher)
+        if config.stride > min(its.map_hw):
+            raise IncompatibleError(
+                f"The maps have {min(its.map_hw)} cells along a side; stride {config.stride} is more."
+            )
         self.config = config
         self.fixed = config.targets == "fixed" and config.variant == "paper"
         self.autoencoder: ChannelAutoencoder | None = None
@@ -111,61 +115,49 @@ class Itkd(Method[Boxes3D, CentreRaw, CentreAssignment]):
         """Return L_it = L_s2t + L_t2s and L_cr of the maps seen from above; the first only where it has a weight.
 
         With ``stride`` s the means are over every s-th cell along both axes, from another first one in every step, so
-        that s squared steps see all.
+        that s squared steps see all. The objects are always seen.
         """
-        config, now = self.config, step.progress.step
-        mine, its = step.student_out.features[0], teacher.features[0]
-        first = now % config.stride, now // config.stride % config.stride
-        few = [every_nth_pixel(side, config.stride, first) if config.stride > 1 else side for side in (mine, its)]
-        found = autoencoder(*few, config.interchange)
-        weights = self.cells(step.assignment, mine)
-        if weights is not None and config.stride > 1:
-            weights = every_nth_pixel(weights, config.stride, first)
-        target = found.teacher_code.detach() if self.fixed else found.teacher_code
-        compressed = mean_difference(found.student_code, target, weights)
+        config, features, groups = self.config, step.student_out.features[0], step.assignment.groups
+        some = self.some_cells(features, step.progress.step)
+        objects = torch.cat([in_batch(group.index, features)[group.mask] for group in groups])
+        parts = len(some), len(objects)
+        seen = torch.cat([some, objects])
+        mine, its = (cells_of(maps).index_select(0, seen) for maps in (features, teacher.features[0]))
+        codes = autoencoder.encode(mine, its)
+        code, its_code = (side.split(parts)[0] for side in codes)
+        weights = self.weights(step.assignment, features)
+        compressed = mean_difference(
+            code, its_code.detach() if self.fixed else its_code, None if weights is None else weights.flatten()[some]
+        )
         if config.interchange_weight == 0:
             return None, compressed
-        transfer = mean_difference(found.restored_teacher, few[1]) + mean_difference(
-            found.restored_student, few[0].detach() if config.detach else few[0]
-        )
-        if config.objects != "none":
-            transfer = transfer + self.object_terms(autoencoder, found, step.assignment, mine, its)
-        return transfer, compressed
+        targets = mine.detach() if config.detach else mine, its
+        transfer = []
+        for restored, target in zip(autoencoder.restore(*codes, config.interchange), targets, strict=True):
+            (cells, at_objects), (target_cells, target_objects) = restored.split(parts), target.split(parts)
+            transfer.append(mean_difference(cells, target_cells))
+            if config.objects != "none":
+                places = sum(group.mask.numel() for group in groups)
+                transfer.append(object_difference(at_objects, target_objects, places, config.objects))
+        return torch.stack(transfer).sum(), compressed
 
-    def object_terms(
-        self,
-        autoencoder: ChannelAutoencoder,
-        found: Interchange,
-        assignment: CentreAssignment,
-        mine: Tensor,
-        its: Tensor,
-    ) -> Tensor:
-        """Return the squared differences of restored and original maps at the objects of all groups."""
-        places = sum(group.mask.numel() for group in assignment.groups)
-        cells = [_at_objects(side, assignment) for side in (mine, its)]
-        if self.config.stride == 1:
-            restored = [_at_objects(side, assignment) for side in (found.restored_student, found.restored_teacher)]
-        else:  # most objects lie between the cells that were looked at
-            again = autoencoder(*(rows.T[None, :, :, None] for rows in cells), self.config.interchange)
-            restored = [side[0, :, :, 0].T for side in (again.restored_student, again.restored_teacher)]
-        target = cells[0].detach() if self.config.detach else cells[0]
-        over = self.config.objects
-        assert over != "none"
-        return object_difference(restored[0], target, places, over) + object_difference(
-            restored[1], cells[1], places, over
-        )
+    def some_cells(self, maps: Tensor, now: int) -> Tensor:
+        """Return the cells of maps (B,C,H,W) that the means of a step are over, (N,), see `cells_of`."""
+        batch, _, height, width = maps.shape
+        stride = self.config.stride
+        numbers = torch.arange(batch * height * width, device=maps.device).view(batch, height, width)
+        return numbers[:, now % stride :: stride, now // stride % stride :: stride].flatten()
 
-    def cells(self, assignment: CentreAssignment, like: Tensor) -> Tensor | None:
-        """Return which cells count in L_cr, (B,1,H,W); None for all."""
+    def weights(self, assignment: CentreAssignment, maps: Tensor) -> Tensor | None:
+        """Return how much each cell of maps (B,C,H,W) counts in L_cr, (B,H,W); None where all count alike."""
         if self.config.mask == "none":
             return None
-        weights = like.new_zeros((len(like), 1, *like.shape[2:]), dtype=torch.float32)
+        weights = maps.new_zeros((len(maps), *maps.shape[2:]), dtype=torch.float32)
         for group in assignment.groups:
             if self.config.mask == "heat_map":
-                there = group.heat_map.amax(dim=1, keepdim=True) > self.config.mask_threshold
-                weights = torch.maximum(weights, there.float())
+                weights = torch.maximum(weights, (group.heat_map.amax(dim=1) > self.config.mask_threshold).float())
             else:
-                weights.view(len(like), -1).scatter_reduce_(1, group.index, group.mask.float(), "amax")
+                weights.view(len(maps), -1).scatter_reduce_(1, group.index, group.mask.float(), "amax")
         return weights
 
     def attention_term(
@@ -182,16 +174,11 @@ class Itkd(Method[Boxes3D, CentreRaw, CentreAssignment]):
         The heat maps of both are probabilities. The released code compares the student's with the teacher's logits.
         """
         probs = student or self.config.variant == "paper"
-        values = [heat_map_probs(side) if name == HEAT_MAP and probs else side for name, side in maps.items()]
-        rows = [gather_cells(at_least_float32(side), targets.index) for side in values]
+        values = {name: at_least_float32(gather_cells(side, targets.index)) for name, side in maps.items()}
+        rows = [heat_map_probs(value) if name == HEAT_MAP and probs else value for name, value in values.items()]
         return torch.cat(rows, dim=2) * targets.mask[..., None]
 
     def describe(self) -> list[str]:
         """Say how large what is dropped after the training is."""
         size = sum(parameter.numel() for parameter in self.parameters())
         return [f"autoencoder and attention have {size} parameters, which are dropped after the training"]
-
-
-def _at_objects(maps: Tensor, assignment: CentreAssignment) -> Tensor:
-    """Return what maps (B,C,H,W) hold at the objects of all groups, (N,C)."""
-    return torch.cat([gather_cells(maps, group.index)[group.mask] for group in assignment.groups])

@@ -3,38 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
 
 from torch import Tensor, nn
+from torch.nn import functional
+
+from limbeck.ops.precision import without_autocast
 
 Buffer = Literal["student", "teacher", "both"]
 
 
-@dataclass(frozen=True, slots=True)
-class Interchange:
-    """What the autoencoder makes of a pair of maps.
-
-    Attributes:
-        student_code: (B,code,H,W).
-        teacher_code: (B,code,H,W).
-        restored_teacher: (B,Ct,H,W), what is compared with the teacher's map: decoded from the student's code, or from
-            the teacher's own where nothing is interchanged.
-        restored_student: (B,Cs,H,W), what is compared with the student's map: decoded from the other code.
-    """
-
-    student_code: Tensor
-    teacher_code: Tensor
-    restored_teacher: Tensor
-    restored_student: Tensor
-
-
 class ChannelAutoencoder(nn.Module):
-    """Encoder and decoder of 1x1 convolutions with ReLU between, which mix channels and never neighbours.
+    """Encoder and decoder of linear layers with ReLU between, which mix the channels of a cell and never two cells.
 
-    One set of weights serves teacher and student. Buffers, 1x1 convolutions, bring the channels of their maps to those
-    that the autoencoder works on, and back.
+    One set of weights serves teacher and student. Buffers, linear layers, bring the channels of their maps to those
+    that the autoencoder works on, and back. No ReLU stands between a buffer and the layer that it meets: the two are
+    multiplied first, and no cell is ever widened.
 
     Args:
         student: Channels Cs of the student's map.
@@ -68,27 +53,47 @@ class ChannelAutoencoder(nn.Module):
         self.to_teacher = self.student_in if release else _buffer(width, teacher)
         self.to_student = _buffer(decoded, student)
 
-    def forward(self, student: Tensor, teacher: Tensor, interchange: bool = True) -> Interchange:
-        """Return codes and restored maps of maps (B,Cs,H,W) and (B,Ct,H,W).
+    def encode(self, student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the codes (N,code) of N cells of the student's map, (N,Cs), and of the teacher's, (N,Ct)."""
+        sides = (student, self.student_in, self.student_encoder), (teacher, self.teacher_in, self.encoder)
+        student_code, teacher_code = (
+            encoder[1:](_linear(cells, buffer, encoder[0])) for cells, buffer, encoder in sides
+        )
+        return student_code, teacher_code
+
+    def restore(self, student_code: Tensor, teacher_code: Tensor, interchange: bool = True) -> tuple[Tensor, Tensor]:
+        """Return what is to be like the cells of the student, (N,Cs), and of the teacher, (N,Ct).
 
         Args:
-            student: The student's map.
-            teacher: The teacher's map.
+            student_code: (N,code).
+            teacher_code: (N,code).
             interchange: Restore each map from the other one's code; else from its own.
         """
-        student_code = self.student_encoder(self.student_in(student))
-        teacher_code = self.encoder(self.teacher_in(teacher))
-        decoded = self.student_decoder(student_code), self.decoder(teacher_code)
-        for_teacher, for_student = decoded if interchange else decoded[::-1]
-        return Interchange(student_code, teacher_code, self.to_teacher(for_teacher), self.to_student(for_student))
+        sides = (student_code, self.student_decoder), (teacher_code, self.decoder)
+        for_teacher, for_student = sides if interchange else sides[::-1]
+        restored = [(*for_student, self.to_student), (*for_teacher, self.to_teacher)]
+        student, teacher = (_linear(decoder[:-1](code), decoder[-1], buffer) for code, decoder, buffer in restored)
+        return student, teacher
 
 
 def _buffer(inputs: int, outputs: int) -> nn.Module:
-    return nn.Identity() if inputs == outputs else nn.Conv2d(inputs, outputs, 1)
+    return nn.Identity() if inputs == outputs else nn.Linear(inputs, outputs)
 
 
 def _stack(channels: Sequence[int]) -> nn.Sequential:
     layers: list[nn.Module] = []
     for inputs, outputs in pairwise(channels):
-        layers += [nn.Conv2d(inputs, outputs, 1), nn.ReLU(inplace=True)]
+        layers += [nn.Linear(inputs, outputs), nn.ReLU(inplace=True)]
     return nn.Sequential(*layers[:-1])
+
+
+def _linear(cells: Tensor, first: nn.Module, second: nn.Module) -> Tensor:
+    """Apply two linear layers, of which one may be the identity, as their product."""
+    layers = [layer for layer in (first, second) if isinstance(layer, nn.Linear)]
+    if len(layers) == 1:
+        applied: Tensor = layers[0](cells)
+        return applied
+    with without_autocast(cells):
+        weight = layers[1].weight @ layers[0].weight
+        bias = functional.linear(layers[0].bias, layers[1].weight, layers[1].bias)
+    return functional.linear(cells, weight, bias)

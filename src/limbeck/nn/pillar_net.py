@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from limbeck.nn.padded_norm import padded_norm_relu
 from limbeck.ops.pillars import PillarGrid, Pillars
 from limbeck.ops.precision import without_autocast
 
@@ -52,9 +53,8 @@ class PillarNet(nn.Module):
             rows = self.decorate(pillars)
             padding = rows.new_zeros(pillars.counts.shape[0], rows.shape[1])
             missing = self.max_points - pillars.counts
-            rows, padding, peaks = self.first(rows, padding, pillars, missing)
-            rows = torch.cat([rows, peaks[pillars.pillar]], dim=1)
-            found: Tensor = self.second(rows, torch.cat([padding, peaks], dim=1), pillars, missing)[2]
+            rows, padding, peaks = self.first(rows, padding, None, pillars, missing)
+            found: Tensor = self.second(rows, padding, peaks, pillars, missing)[2]
             return found
 
     def decorate(self, pillars: Pillars) -> Tensor:
@@ -65,7 +65,10 @@ class PillarNet(nn.Module):
         cell_xy = torch.stack([pillars.cells % nx, pillars.cells // nx % ny], dim=1).to(points.dtype)
         size, corner = points.new_tensor(self.grid.pillar_xy), points.new_tensor(self.grid.range_xyz[:2])
         centres = cell_xy * size + (size / 2 + corner)
-        return torch.cat([points, points[:, :3] - means[pillar], points[:, :2] - centres[pillar]], dim=1)
+        return torch.cat(
+            [points, points[:, :3] - means.index_select(0, pillar), points[:, :2] - centres.index_select(0, pillar)],
+            dim=1,
+        )
 
 
 class _Layer(nn.Module):
@@ -78,33 +81,30 @@ class _Layer(nn.Module):
         self.norm = nn.BatchNorm1d(outputs, eps=EPS, momentum=momentum)
 
     def forward(
-        self, rows: Tensor, padding: Tensor, pillars: Pillars, missing: Tensor
+        self, rows: Tensor, padding: Tensor, common: Tensor | None, pillars: Pillars, missing: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the points (K,C), the padding (P,C) and the maximum of each pillar (P,C)."""
-        both = self.linear(torch.cat([rows, padding]))
-        both = functional.relu(self._normalise(both, missing) if self.training else self.norm(both))
-        rows, padding = both.split([rows.shape[0], padding.shape[0]])
+        """Return the points (K,C), the padding (P,C) and the maximum of each pillar (P,C).
+
+        Args:
+            rows: (K,A) of the points.
+            padding: (P,A) of the padding of each pillar.
+            common: (P,B) what the points of a pillar and its padding have in common, None if nothing.
+            pillars: Which points belong together.
+            missing: (P,) the padding points of each pillar.
+        """
+        rows, padding = self._linear(rows, padding, common, pillars)
+        rows, padding = padded_norm_relu(self.norm, rows, padding, missing)
         peaks = _pillar_max(rows, pillars, self.max_points)
         return rows, padding, torch.where(missing[:, None] > 0, torch.maximum(peaks, padding), peaks)
 
-    def _normalise(self, both: Tensor, missing: Tensor) -> Tensor:
-        """Apply the batch norm with each row of padding standing for all that a pillar lacks."""
-        norm = self.norm
-        weights = torch.cat([missing.new_ones(both.shape[0] - missing.shape[0]), missing]).to(both.dtype)
-        total = weights.sum().clamp(min=1)  # a batch may be empty
-        mean = weights @ both / total
-        centred = both - mean
-        variance = weights @ centred.square() / total
-        with torch.no_grad():
-            assert norm.running_mean is not None
-            assert norm.running_var is not None
-            assert norm.num_batches_tracked is not None
-            assert norm.momentum is not None
-            norm.running_mean.lerp_(mean.to(norm.running_mean.dtype), norm.momentum)
-            unbiased = variance * total / (total - 1).clamp(min=1)
-            norm.running_var.lerp_(unbiased.to(norm.running_var.dtype), norm.momentum)
-            norm.num_batches_tracked += 1
-        return torch.addcmul(norm.bias, centred, (variance + norm.eps).rsqrt() * norm.weight)
+    def _linear(self, rows: Tensor, padding: Tensor, common: Tensor | None, pillars: Pillars) -> tuple[Tensor, Tensor]:
+        """Apply the linear layer, once per pillar to what is common to it."""
+        if common is None:
+            return self.linear(rows), self.linear(padding)
+        own, shared = self.linear.weight.split([rows.shape[1], common.shape[1]], dim=1)
+        common = functional.linear(common, shared)
+        of_points = torch.addmm(common.index_select(0, pillars.pillar), rows, own.T)
+        return of_points, torch.addmm(common, padding, own.T)
 
 
 def _pillar_sums(values: Tensor, pillars: Pillars) -> Tensor:
@@ -140,16 +140,17 @@ class _SegmentMax(torch.autograd.Function):
     def forward(ctx: Any, rows: Tensor, pillar: Tensor, counts: Tensor) -> Tensor:
         """Return the maximum (P,C) of rows (K,C) that belong to pillars (K,), ``counts`` (P,) of them to each."""
         peaks = torch.segment_reduce(rows, "max", lengths=counts, unsafe=True)
-        ctx.save_for_backward(rows, peaks, pillar)
+        ctx.save_for_backward(rows, peaks, pillar, counts)
         return peaks
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         """Return the gradient of the rows."""
-        rows, peaks, pillar = ctx.saved_tensors
-        hits = (rows == peaks[pillar]).to(gradient.dtype)
-        equal = torch.zeros_like(gradient).index_add_(0, pillar, hits)
-        return hits * (gradient / equal)[pillar], None, None
+        rows, peaks, pillar, counts = ctx.saved_tensors
+        below = peaks.index_select(0, pillar).sub_(rows).sign_()  # 0 or 1; a comparison takes longer
+        equal = counts[:, None] - torch.zeros_like(gradient).index_add_(0, pillar, below)
+        shares = (gradient / equal).index_select(0, pillar)
+        return shares.addcmul_(below, shares, value=-1), None, None
 
 
 def _max_in_steps(rows: Tensor, pillars: Pillars, most: int) -> Tensor:

@@ -57,9 +57,23 @@ def draw_peaks(shape: tuple[int, ...], maps: Tensor, cells_xy: Tensor, radii: Te
     return drawn
 
 
+def cells_of(maps: Tensor) -> Tensor:
+    """Return the cells of maps (B,C,H,W), counted through the maps row by row, as (B H W,C).
+
+    It is a view if the maps lie channels last, as those of a model in training do.
+    """
+    return maps.permute(0, 2, 3, 1).reshape(-1, maps.shape[1])
+
+
 def gather_cells(maps: Tensor, index: Tensor) -> Tensor:
-    """Return what maps (B,C,H,W) hold at cells (B,M), counted row by row, as (B,M,C)."""
-    return maps.flatten(2).gather(2, index[:, None].expand(-1, maps.shape[1], -1)).transpose(1, 2)
+    """Return what maps (B,C,H,W) hold at cells (B,M), counted row by row in each map, as (B,M,C)."""
+    found = cells_of(maps).index_select(0, in_batch(index, maps).flatten())
+    return found.view(*index.shape, -1)
+
+
+def in_batch(index: Tensor, maps: Tensor) -> Tensor:
+    """Return cells (B,M), counted in each of the maps (B,C,H,W), as `cells_of` counts them, (B,M)."""
+    return index + torch.arange(len(index), device=index.device)[:, None] * (maps.shape[2] * maps.shape[3])
 
 
 def encode_boxes(boxes: Tensor, centres_xy: Tensor) -> Tensor:

@@ -24,6 +24,7 @@ from limbeck.core.model import Model, ModelConfig, ModelSpec, inputs_of
 from limbeck.core.samples import Batch
 from limbeck.errors import CheckpointError, ConfigError, IncompatibleError
 from limbeck.lookup import build_model, find_method
+from limbeck.memory import keep_freed_memory
 from limbeck.taps import tap_shapes, unknown_taps
 from limbeck.tasks.base import AnyTask
 from limbeck.training.callbacks import Checkpoints, Memory, StepLog, Validation
@@ -147,6 +148,8 @@ def fit(
         world_size=trainer.world_size,
         inputs=inputs_of(model.spec, teacher.spec if teacher is not None else None),
     )
+    if trainer.strategy.root_device.type == "cpu":
+        keep_freed_memory()
     total_steps = math.ceil(len(loader) / config.accumulate) * config.epochs
     module = Distillation(model, methods, teacher, config, seed=seed, total_steps=total_steps)
     if trainer.is_global_zero:
