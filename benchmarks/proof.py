@@ -6,7 +6,7 @@ Two comparisons run at a time, one thread each; one that was stopped goes on whe
 read. Numbers and pictures go to `results/proof/`. What is printed are the tables of the README and of the pages of
 results in `docs`; a test holds these pages against the numbers.
 
-The street scenes are made first, by the command in the head of their comparison.
+The street scenes and the clouds are made first, by the command in the head of their comparison.
 """
 
 from __future__ import annotations
@@ -47,15 +47,21 @@ VARIANTS = {"lix-beta-1": "{name: lix, beta: 1.0}"}
 LIX = ("lix-settings",)
 """Settings of LIX on the street scenes, made smaller, with half as many epochs."""
 SEGMENTATION = (*MASKS, *LIX)
+CLOUDS = ("clouds", "cones")
+ITKD = ("itkd-settings",)
+"""Settings of itKD on the simulated clouds, with half as many epochs, taught by the teacher of `clouds`."""
+LIDAR = (*CLOUDS, *ITKD)
 PAGES = {
     "docs/results.md": DATA_SETS,
     "docs/results-freight.md": (*FREIGHT, *STUDENTS),
     "docs/results-segmentation.md": SEGMENTATION,
+    "docs/results-detection3d.md": LIDAR,
 }
 SUMMARIES = {
     "docs/results.md": DATA_SETS,
     "docs/results-freight.md": FREIGHT,
     "docs/results-segmentation.md": tuple(MASKS),
+    "docs/results-detection3d.md": CLOUDS,
 }
 """The comparisons that share a table at the head of a page."""
 RESULTS = Path(__file__).parent / "results" / "proof"
@@ -64,7 +70,7 @@ AT_A_TIME = 2
 
 def comparison_file(name: str) -> str:
     """Return the comparison of a data set."""
-    task = "segmentation" if name in SEGMENTATION else "detection2d"
+    task = "segmentation" if name in SEGMENTATION else "detection3d" if name in LIDAR else "detection2d"
     return f"configs/{task}/compare/{name}.yaml"
 
 
@@ -72,14 +78,18 @@ def overrides(name: str) -> list[str]:
     """Return what the command of a comparison changes in its run file."""
     if name in LIX:
         return ["data.size=[160,96]", "train.epochs=12", "train.eval_every=12"]
-    if name not in FREIGHT:
-        return []
-    return [f"teacher_checkpoint=runs/{name.removesuffix('-freight')}/teacher/best.safetensors"]
+    if name in ITKD:
+        return [_teacher_of("clouds"), "train.epochs=3", "train.eval_every=3"]
+    return [_teacher_of(name.removesuffix("-freight"))] if name in FREIGHT else []
+
+
+def _teacher_of(name: str) -> str:
+    return f"teacher_checkpoint=runs/{name}/teacher/best.safetensors"
 
 
 def metrics(name: str) -> tuple[str, str]:
     """Return the main metric of a comparison and the one beside it."""
-    return ("mIoU", "mF") if name in SEGMENTATION else ("AP", "AP50")
+    return ("mIoU", "mF") if name in SEGMENTATION else ("mAP", "NDS") if name in LIDAR else ("AP", "AP50")
 
 
 def train(name: str) -> None:
@@ -140,12 +150,16 @@ def _by_metric(content: Mapping[str, Any], main: str, *beside: str) -> list[list
     rows = [["", title, *beside, f"{title} - control", "seed by seed", "gap closed"]]
     if teacher is not None:
         rows += [["teacher", *(metric(teacher[name]) for name in shown), "", "", ""]]
-    control = _rows(content)[0].scores[main].mean
+    controls = {_student(row): row.scores[main].mean for row in _rows(content) if not row.gains}
     for row in _rows(content):
         cells, gain = [spread(row.scores[name]) for name in shown], (row.gains or row.over_first).get(main)
         gained = ["", "", ""]
         if gain is not None:
-            closed = gap_closed(teacher[main], control, row.scores[main].mean) if row.gains and teacher else None
+            closed = (
+                gap_closed(teacher[main], controls[_student(row)], row.scores[main].mean)
+                if row.gains and teacher
+                else None
+            )
             seeds = ", ".join(signed(value) for value in gain.over_seeds.values)
             gained = [difference(gain), seeds, optional(closed, percent) if row.gains else ""]
         rows.append([row.name, *cells, *gained])
@@ -153,19 +167,28 @@ def _by_metric(content: Mapping[str, Any], main: str, *beside: str) -> list[list
 
 
 def summary(contents: Sequence[Mapping[str, Any]]) -> str:
-    """Return a line for each data set: main metric of teacher and control, and what the methods gain.
+    """Return a line for each data set and student: main metric of teacher and control, and what the methods gain.
 
     On the data sets of segmentation a line for the IoU of each class of faults follows.
     """
     trained = [[row for row in _rows(content) if row.name not in VARIANTS] for content in contents]
-    rows = [["validation images", "teacher", *(row.name for row in trained[0])]]
-    for content, (control, *others) in zip(contents, trained, strict=True):
+    what = "clouds" if contents[0]["name"] in LIDAR else "images"
+    rows = [[f"validation {what}", "teacher", *(row.name for row in trained[0] if not _student(row))]]
+    for content, all_rows in zip(contents, trained, strict=True):
         classes = MASKS.get(content["name"], ())
-        for shown in (metrics(content["name"])[0], *(f"IoU/{name}" for name in classes)):
-            data = f"{content['name']}, {content['val_images']}" + (f": {shown.replace('/', ' ')}" if classes else "")
-            scores = [metric(content["teacher"][shown]), metric(control.scores[shown].mean)]
-            rows.append([data, *scores, *(difference(row.gains[shown]) for row in others)])
+        for student in dict.fromkeys(_student(row) for row in all_rows):
+            control, *others = (row for row in all_rows if _student(row) == student)
+            title = "@".join(filter(None, [content["name"], student]))
+            for shown in (metrics(content["name"])[0], *(f"IoU/{name}" for name in classes)):
+                data = f"{title}, {content['val_images']}" + (f": {shown.replace('/', ' ')}" if classes else "")
+                scores = [metric(content["teacher"][shown]), metric(control.scores[shown].mean)]
+                rows.append([data, *scores, *(difference(row.gains[shown]) for row in others)])
     return _table(rows)
+
+
+def _student(row: Row) -> str:
+    """Return which further student a row is of, empty for the first one."""
+    return row.name.partition("@")[2]
 
 
 def _table(rows: Sequence[Sequence[str]]) -> str:
@@ -194,4 +217,4 @@ def main(names: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:] or [*DATA_SETS, *FREIGHT, *STUDENTS, *MASKS, *LIX])
+    main(sys.argv[1:] or [*DATA_SETS, *FREIGHT, *STUDENTS, *MASKS, *LIX, *LIDAR])

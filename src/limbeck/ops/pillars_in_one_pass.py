@@ -51,7 +51,7 @@ def _place(
     """Write the four outputs; returns how many points and how many pillars there are. All arithmetic is in float32."""
     total, values = points.shape
     cell_of = np.empty(total, np.int32)
-    number, place = np.empty(nx * ny, np.int32), np.empty(nx * ny, np.int32)
+    number = np.empty(nx * ny, np.int32)
     start, kept, used = 0, 0, 0
     for sample in range(len(counts)):
         end = start + counts[sample]
@@ -67,18 +67,19 @@ def _place(
                     number[cell] += 1
                     cell_of[point] = cell
         for cell in range(nx * ny):
-            if number[cell] > 0:
-                sizes[used], cells[used] = number[cell], sample * nx * ny + cell
-                place[cell] = kept
-                kept += number[cell]
-                number[cell] = used  # from here on which pillar it is
+            count = number[cell]
+            if count > 0:
+                sizes[used], cells[used] = count, sample * nx * ny + cell
+                number[cell] = kept  # from here on where its next point goes
+                for place in range(kept, kept + count):
+                    pillar[place] = used
+                kept += count
                 used += 1
         for point in range(start, end):
             cell = cell_of[point]
             if cell >= 0:
-                target = place[cell]
-                place[cell] += 1
-                pillar[target] = number[cell]
+                target = number[cell]
+                number[cell] = target + 1
                 for value in range(values):
                     placed[target, value] = points[point, value]
         start = end
