@@ -75,6 +75,23 @@ def test_a_class_map_that_is_wrong(class_map, words):
     assert problems(class_map=class_map) == [words]
 
 
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"ignore_map": {"car": []}}, "ignore_map.car has no name in it"),
+        ({"ignore_map": {"car": ["van"]}, "classes": ["car", "van"]}, "'van', and so has classes"),
+        (
+            {"ignore_map": {"car": ["Van"]}, "class_map": {"car": ["Car", "Van"]}},
+            "ignore_map.car has the name 'Van', and so has class_map.car",
+        ),
+        ({"ignore_map": {"cra": ["van"]}, "classes": ["car"]}, "ignore_map has 'cra', which is no class"),
+    ],
+)
+def test_an_ignore_map_that_is_wrong(settings, words):
+    (text,) = problems(**settings)
+    assert words in text
+
+
 def test_classes_that_the_class_map_does_not_have():
     assert problems(class_map={"car": ["Car"]}, classes=["car", "cra"]) == [
         "classes has 'cra', which class_map does not have (did you mean 'car'?)"

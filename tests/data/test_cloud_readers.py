@@ -43,6 +43,19 @@ def test_a_class_map_joins_names_and_says_the_order(clouds: Any) -> None:
     assert data.skipped[0].endswith("2 objects of 'post' are left out, as it is not among the classes to learn")
 
 
+def test_names_near_a_class_are_ignored_as_that_class(clouds: Any) -> None:
+    clouds.write_boxes(clouds.car(), clouds.post(), clouds.car(**{"class": "truck"}))
+    clouds.settings["ignore_map"] = {"car": ["truck"]}
+    data = clouds.read()
+    assert data.classes == ("car", "post")
+    assert data.records[0].labels.tolist() == [0, 1, 0]
+    assert data.records[0].ignore.tolist() == [False, False, True]
+    assert not data.skipped
+    clouds.settings["classes"] = ("post",)
+    clouds.settings["ignore_map"] = None
+    assert clouds.read().records[0].ignore.tolist() == [False]
+
+
 def test_a_class_that_no_object_has_is_named_with_the_nearest_name(clouds: Any) -> None:
     clouds.settings["classes"] = ("car", "posts")
     folder = clouds.root / "train/labels"

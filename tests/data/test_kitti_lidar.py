@@ -148,6 +148,24 @@ def test_classes_come_in_the_usual_order_and_what_is_no_object_is_left_out(kitti
     assert data.skipped == (f"{folder}: objects that have a box in the image only are left out: 1",)
 
 
+@pytest.mark.parametrize(
+    ("settings", "ignored"),
+    [
+        ({"classes": ("Car",)}, [False, True]),
+        ({"class_map": {"vehicle": ("Car",), "person": ("Pedestrian",)}}, [False, True, False, True]),
+        ({"class_map": {"vehicle": ("Car", "Van")}}, [False, False]),
+        ({"class_map": {"tall": ("Van", "Tram"), "vehicle": ("Car",)}}, [False, False]),
+        ({"classes": ("Car",), "ignore_map": {}}, [False]),
+        ({"classes": ("Car",), "ignore_map": {"Car": ("Person_sitting",)}}, [False, True]),
+        ({}, [False] * 4),
+    ],
+)
+def test_neighbours_of_a_class_are_ignored_as_the_benchmark_does(kitti: Kitti, settings, ignored) -> None:
+    kitti.label(*(CAR.replace("Car", name) for name in ("Car", "Van", "Pedestrian", "Person_sitting")))
+    kitti.settings |= settings
+    assert kitti.read().records[0].ignore.tolist() == ignored
+
+
 def test_labels_in_the_frame_of_the_lidar(kitti: Kitti) -> None:
     kitti.settings["label_frame"] = "lidar"
     for part in ("train", "val"):

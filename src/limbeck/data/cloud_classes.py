@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from limbeck.data.cloud_config import CloudDataConfig
 from limbeck.data.cloud_labels import CloudLabels
@@ -16,24 +17,33 @@ from limbeck.errors import nearest
 
 
 def with_classes(
-    labels: CloudLabels, class_of: Mapping[str, str], classes: Sequence[str], where: Path
+    labels: CloudLabels,
+    class_of: Mapping[str, str],
+    ignored_as: Mapping[str, str],
+    classes: Sequence[str],
+    where: Path,
 ) -> tuple[list[CloudRecord], list[str]]:
     """Return the frames with the objects of the classes to learn, and a sentence for the names left out.
 
     Args:
         labels: What the label files say.
         class_of: The class that each name in them stands for; a name that is missing stands for none.
+        ignored_as: The class as which objects of a name are ignored.
         classes: The classes to learn, in the order of their labels.
         where: The folder of the labels, for sentences.
     """
     places = {name: place for place, name in enumerate(classes)}
-    place_of = np.array([places.get(class_of.get(name, ""), -1) for name in labels.names], np.int64)
+    learnt, near = (
+        np.array([places.get(given.get(name, ""), -1) for name in labels.names], np.int64)
+        for given in (class_of, ignored_as)
+    )
+    place_of, is_near = np.where(learnt >= 0, learnt, near), learnt < 0
     records: list[CloudRecord] = []
     others: Counter[int] = Counter()
     for record in labels.records:
         kept = place_of[record.labels] >= 0
         others.update(record.labels[~kept].tolist())
-        records.append(_chosen(record, place_of, kept) if len(kept) else record)
+        records.append(_chosen(record, place_of, is_near, kept) if len(kept) else record)
     names = list(labels.names)
     left_out = [
         f"{where}: {count} objects of '{names[label]}' are left out, as it is not among the classes to learn"
@@ -71,12 +81,14 @@ def unknown_classes(classes: Sequence[str], names: Collection[str], where: Path)
     ]
 
 
-def _chosen(record: CloudRecord, place_of: np.ndarray, kept: np.ndarray) -> CloudRecord:
+def _chosen(
+    record: CloudRecord, place_of: NDArray[np.int64], is_near: NDArray[np.bool_], kept: NDArray[np.bool_]
+) -> CloudRecord:
     return replace(
         record,
         boxes=record.boxes[kept],
         labels=place_of[record.labels[kept]],
-        ignore=record.ignore[kept],
+        ignore=(record.ignore | is_near[record.labels])[kept],
         levels=record.levels[kept],
         num_points=record.num_points[kept],
         velocities=None if record.velocities is None else record.velocities[kept],

@@ -79,6 +79,8 @@ class CloudDataConfig(AnyDataConfig):
         features: The values of a point that the networks get, x, y and z first; None for all columns.
         sweeps: How many sweeps make a cloud (nuscenes): the keyframe and those before it.
         class_map: The names in the label files that stand for each class; None takes them as they are.
+        ignore_map: For a class the names in the label files that are near it, such as KITTI's Van for Car: such objects
+            are ignored, neither to be found nor background. None for those of the benchmark (kitti), else for none.
         label_frame: The frame that labels of the format kitti are in: ``camera``, as KITTI has it, or ``lidar``, where
             x, y and z are the centre of the box in the LiDAR's own frame and the last number is the yaw.
         max_range: Objects whose centre is farther away than this, in metres along the ground, are ignored; one number,
@@ -99,6 +101,7 @@ class CloudDataConfig(AnyDataConfig):
     features: tuple[str, ...] | None = None
     sweeps: int = Field(1, ge=1)
     class_map: dict[str, tuple[str, ...]] | None = None
+    ignore_map: dict[str, tuple[str, ...]] | None = None
     label_frame: Literal["camera", "lidar"] = "camera"
     max_range: PositiveMetres | dict[str, PositiveMetres] | None = None
     min_points: int = Field(1, ge=0)
@@ -145,19 +148,19 @@ class CloudDataConfig(AnyDataConfig):
             yield f"sweeps is for the format nuscenes, not for {self.format}"
 
     def _class_problems(self) -> Iterator[str]:
-        if self.class_map is None:
-            return
-        owner: dict[str, str] = {}
-        for name, labels in self.class_map.items():
-            if not labels:
-                yield f"class_map.{name} has no name in it"
-            for label in labels:
-                if label in owner:
-                    yield f"class_map.{name} has the name '{label}', and so has class_map.{owner[label]}"
-                owner[label] = name
+        owner: dict[str, str] = {} if self.class_map else {name: "classes" for name in self.classes or ()}
+        for setting in ("class_map", "ignore_map"):
+            for name, labels in (getattr(self, setting) or {}).items():
+                if not labels:
+                    yield f"{setting}.{name} has no name in it"
+                for label in labels:
+                    if label in owner:
+                        yield f"{setting}.{name} has the name '{label}', and so has {owner[label]}"
+                    owner[label] = f"{setting}.{name}"
+        class_map = self.class_map
         for name in self.classes or ():
-            if name not in self.class_map:
-                yield f"classes has '{name}', which class_map does not have{nearest(name, self.class_map)}"
+            if class_map is not None and name not in class_map:
+                yield f"classes has '{name}', which class_map does not have{nearest(name, class_map)}"
 
     def _name_problems(self) -> Iterator[str]:
         """Yield the names in settings by class that are no class, where the settings say what the classes are."""
@@ -165,6 +168,7 @@ class CloudDataConfig(AnyDataConfig):
         by_class: dict[str, Collection[str]] = {
             "augment.paste": self.augment.paste,
             "iou_thresholds": self.iou_thresholds,
+            "ignore_map": self.ignore_map or {},
         }
         if isinstance(self.max_range, dict):
             by_class["max_range"] = self.max_range

@@ -20,6 +20,7 @@ from limbeck.data.cloud_labels import CloudLabels
 from limbeck.data.cloud_records import CloudData, CloudRecord
 from limbeck.data.config import PartName
 from limbeck.data.kitti_lidar import CLASSES as KITTI_CLASSES
+from limbeck.data.kitti_lidar import NEIGHBOURS as KITTI_NEIGHBOURS
 from limbeck.data.kitti_lidar import read_kitti_labels
 from limbeck.data.nuscenes import CLASS_MAP as NUSCENES_CLASS_MAP
 from limbeck.data.nuscenes import read_nuscenes_labels
@@ -80,7 +81,7 @@ def read_clouds(
         raise data_error(TITLE, labels.broken, _SKIP_HINT)
     class_of = _class_of(config, labels)
     classes = choose_classes(config, labels.names, class_of, _usual_order(config))
-    records, left_out = with_classes(labels, class_of, classes, where)
+    records, left_out = with_classes(labels, class_of, _ignored_as(config, class_of, classes), classes, where)
     _check_not_empty(records, where, need_objects)
     has_own_names = config.class_map is None and config.format != "nuscenes"
     if need_objects and has_own_names and (problems := unknown_classes(classes, labels.names, where)):
@@ -116,9 +117,21 @@ def _read_labels(config: CloudDataConfig, split: CloudPartConfig, verify: bool) 
 def _class_of(config: CloudDataConfig, labels: CloudLabels) -> Mapping[str, str]:
     """Return the class that each name in the label files stands for."""
     if config.class_map is None and config.format != "nuscenes":
-        return {name: name for name in labels.names}
-    class_map = NUSCENES_CLASS_MAP if config.class_map is None else config.class_map
-    return {name: class_name for class_name, names in class_map.items() for name in names}
+        ignored = _turned(config.ignore_map or {})
+        return {name: name for name in labels.names if name not in ignored}
+    return _turned(NUSCENES_CLASS_MAP if config.class_map is None else config.class_map)
+
+
+def _ignored_as(config: CloudDataConfig, class_of: Mapping[str, str], classes: Sequence[str]) -> Mapping[str, str]:
+    """Return as which class the names near one are ignored."""
+    if config.ignore_map is not None or config.format != "kitti":
+        return _turned(config.ignore_map or {})
+    near = {name: class_of.get(beside, "") for name, beside in KITTI_NEIGHBOURS.items()}
+    return {name: beside for name, beside in near.items() if beside in classes and class_of.get(name) not in classes}
+
+
+def _turned(names_of: Mapping[str, Sequence[str]]) -> Mapping[str, str]:
+    return {name: class_name for class_name, names in names_of.items() for name in names}
 
 
 def _usual_order(config: CloudDataConfig) -> Sequence[str]:

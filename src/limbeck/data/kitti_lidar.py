@@ -17,6 +17,8 @@ from limbeck.point_files.reading import CLOUD_SUFFIXES
 
 CLASSES = ("Car", "Van", "Truck", "Pedestrian", "Person_sitting", "Cyclist", "Tram", "Misc")
 """The classes in the benchmark's order."""
+NEIGHBOURS = {"Van": "Car", "Person_sitting": "Pedestrian"}
+"""Names that the benchmark takes for neither a hit nor a false alarm of the class beside them."""
 NO_OBJECT = "DontCare"
 """Regions of the image in which nothing is labelled; they have no box in space."""
 UNSET = ((-1.0, -1.0, -1.0), (0.0, 0.0, 0.0))
