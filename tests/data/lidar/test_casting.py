@@ -11,7 +11,7 @@ from limbeck.data.lidar.ground import Ground
 from limbeck.data.lidar.layout import Street, draw_street
 from limbeck.data.lidar.roads import Lane, Roads
 from limbeck.data.lidar.solids import Solid
-from limbeck.data.street.solids import Shape
+from limbeck.data.shapes import Shape
 
 COARSE = LidarSceneConfig(rings=12, azimuth_step=1.5)
 ROADS = Roads(0.0, (Lane(0.0, 1),), (-3.0, 3.0), (0.0, 0.0), (2.0, 2.0), None)

@@ -8,7 +8,7 @@ from limbeck.data.lidar.layout import Street, draw_street
 from limbeck.data.lidar.roads import Lane, Roads
 from limbeck.data.lidar.sensor import GRAZING, measure
 from limbeck.data.lidar.solids import Solid
-from limbeck.data.street.solids import Shape
+from limbeck.data.shapes import Shape
 
 ROADS = Roads(0.0, (Lane(0.0, 1),), (-3.0, 3.0), (0.0, 0.0), (2.0, 2.0), None)
 FLAT = Ground(ROADS, 1.8, (0.0, 0.0), (), 0.0, (0.1, 0.3, 0.5))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from limbeck.data.lidar.solids import CROSSWISE, ROUND, UPRIGHT, Solid, around, extent, part, placed, turned
-from limbeck.data.street.solids import Shape
+from limbeck.data.shapes import Shape
 
 AHEAD = np.array([[1.0], [0.0], [0.0]])
 

@@ -7,7 +7,8 @@ import pytest
 from limbeck.data.cloud_config import CloudDataConfig
 from limbeck.data.lidar.config import CLASSES, LidarSceneConfig
 from limbeck.data.lidar.scenes import lidar_scene
-from limbeck.data.lidar.writing import PART_NUMBERS, write_lidar_scenes
+from limbeck.data.lidar.writing import write_lidar_scenes
+from limbeck.data.scene_parts import PART_NUMBERS
 from limbeck.errors import DataError
 
 SMALL = LidarSceneConfig(rings=12, azimuth_step=1.5)

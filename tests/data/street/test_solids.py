@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
+from limbeck.data.shapes import CURVED, Shape
 from limbeck.data.street.config import Label
 from limbeck.data.street.materials import Material
-from limbeck.data.street.solids import CURVED, Shape, Solid, turned
+from limbeck.data.street.solids import Solid, turned
 
 GREY = Material((0.5, 0.5, 0.5))
 SHAPES = {

@@ -5,9 +5,10 @@ import pytest
 from PIL import Image
 
 from limbeck.data.mask_config import MaskDataConfig
+from limbeck.data.scene_parts import PART_NUMBERS
 from limbeck.data.street.config import CLASSES, StreetConfig
 from limbeck.data.street.scenes import render_scene
-from limbeck.data.street.writing import COLOURS, PART_NUMBERS, write_street_scenes
+from limbeck.data.street.writing import COLOURS, write_street_scenes
 from limbeck.errors import DataError
 
 SMALL = StreetConfig(width=96, height=64, holes=0.05)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from limbeck.data.lidar.config import ELEVATIONS_DEG, LidarSceneConfig
 from limbeck.data.lidar.layout import Street
 from limbeck.data.lidar.solids import Solid
-from limbeck.data.street.solids import Floats
+from limbeck.data.shapes import Floats
 
 GROUND = -1
 """Stands for the number of a solid where a ray meets the ground."""

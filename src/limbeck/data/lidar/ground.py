@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from limbeck.data.lidar.roads import Roads
-from limbeck.data.street.solids import Floats
+from limbeck.data.shapes import Floats
 
 SENSOR_HEIGHT_M = 1.8
 STEP_M = 0.5

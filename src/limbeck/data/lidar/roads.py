@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from limbeck.data.street.solids import Floats
+from limbeck.data.shapes import Floats
 
 LANE_M = 3.3
 KERBSIDE_M, BAY_M = 2.3, 5.3

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from limbeck.data.lidar.casting import GROUND, Hits, Rays
 from limbeck.data.lidar.config import LidarSceneConfig
 from limbeck.data.lidar.layout import Street
-from limbeck.data.street.solids import Floats
+from limbeck.data.shapes import Floats
 
 GRAZING = 4.0
 """A point is lost this many times more often, on top, where the ray grazes the surface."""

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from limbeck.data.street.solids import Floats, Shape, Vector
+from limbeck.data.shapes import Floats, Shape, Vector
 
 Span = tuple[float, float]
 """From where to where something reaches along an axis, in metres."""
@@ -86,7 +86,7 @@ class Solid:
         """Return the cosines (N,) between rays (3,N) that meet it at these ranges (N,) and its surface normal."""
         local = turned(directions, -self.yaw)
         points = self._origin()[:, None] + ranges * local
-        normals = self.shape.surface(points.astype(np.float32)).normals
+        normals = self.shape.faces(points.astype(np.float32))[0]
         return np.asarray(-(normals * local).sum(axis=0)).clip(0, 1)
 
     def _origin(self) -> Floats:

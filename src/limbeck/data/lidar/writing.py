@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +11,8 @@ import numpy as np
 from limbeck.data.config import PartName
 from limbeck.data.lidar.config import CLASSES, LidarSceneConfig
 from limbeck.data.lidar.scenes import LidarScene, lidar_scene
-from limbeck.data.street.writing import PART_NUMBERS
-from limbeck.errors import DataError
-from limbeck.files import new_folder, write_json
-from limbeck.version import VERSION
+from limbeck.data.scene_parts import LICENCE, write_scene_parts
+from limbeck.files import write_json
 
 COLUMNS = ("x", "y", "z", "intensity")
 DIGITS = 4
@@ -43,23 +40,19 @@ def write_lidar_scenes(
         DataError: The folder is not empty or cannot be written.
     """
     config = config or LidarSceneConfig()
-    try:
-        with new_folder(folder) as work:
-            for part, count in counts.items():
-                for kind in ("clouds", "labels"):
-                    (work / part / kind).mkdir(parents=True)
-                for place in range(count):
-                    _write_scene(lidar_scene((seed, PART_NUMBERS[part], place), config), work / part, f"{place:05d}")
-            made_from = {"version": VERSION, "seed": seed, "scenes": dict(counts), "config": asdict(config)}
-            write_json(work / "scenes.json", {**made_from, "part_numbers": PART_NUMBERS, "classes": CLASSES})
-    except OSError as error:
-        problem = f"{error.filename or folder}: {(error.strerror or str(error)).lower()}"
-        raise DataError("The LiDAR scenes cannot be written:", [problem]) from error
+
+    def write(work: Path, part: PartName, place: int, seeds: tuple[int, int, int]) -> None:
+        _write_scene(lidar_scene(seeds, config), work / part, f"{place:05d}")
+
+    write_scene_parts(folder, counts, seed, config, CLASSES, write)
     return _settings(folder, counts)
 
 
 def _write_scene(scene: LidarScene, folder: Path, name: str) -> None:
-    np.save(folder / "clouds" / f"{name}.npy", scene.points)
+    clouds, labels = folder / "clouds", folder / "labels"
+    for kind in (clouds, labels):
+        kind.mkdir(parents=True, exist_ok=True)
+    np.save(clouds / f"{name}.npy", scene.points)
     objects = zip(scene.boxes, scene.labels, scene.num_points, scene.velocities, strict=True)
     boxes = [
         {
@@ -72,7 +65,7 @@ def _write_scene(scene: LidarScene, folder: Path, name: str) -> None:
         }
         for box, label, count, velocity in objects
     ]
-    write_json(folder / "labels" / f"{name}.json", {"boxes": boxes})
+    write_json(labels / f"{name}.json", {"boxes": boxes})
 
 
 def _rounded(values: np.ndarray[Any, Any]) -> list[float]:
@@ -88,5 +81,5 @@ def _settings(folder: Path, counts: Mapping[PartName, int]) -> dict[str, Any]:
         **parts,
         "columns": list(COLUMNS),
         "classes": list(CLASSES),
-        "licence": "free to use: made by limbeck",
+        "licence": LICENCE,
     }

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from limbeck.data.shapes import Shape, Vector
 from limbeck.data.street.config import Label
 from limbeck.data.street.materials import (
     CAR_COLOURS,
@@ -25,7 +26,7 @@ from limbeck.data.street.materials import (
     wall,
 )
 from limbeck.data.street.pictures import WHEEL_RADIUS_M, picture
-from limbeck.data.street.solids import Shape, Solid, Vector, turned
+from limbeck.data.street.solids import Solid, turned
 
 Place = tuple[float, float, float]
 """Where a thing stands: x, the height of the ground above the road, and z, in metres."""

@@ -62,7 +62,7 @@ class Decal:
     """A flat picture of a rectangle or an ellipse on a face of a solid.
 
     Attributes:
-        faces: The faces that it is on, see `limbeck.data.street.solids.CURVED`.
+        faces: The faces that it is on, see `limbeck.data.shapes.CURVED`.
         middle: Its middle on the face, in metres, see `limbeck.data.street.solids.Surface`.
         half: Half its width and height in metres.
         material: What it is painted with.

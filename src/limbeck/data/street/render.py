@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from limbeck.data.street.solids import Floats, Solid
+from limbeck.data.shapes import Floats
+from limbeck.data.street.solids import Solid
 from limbeck.data.street.viewpoint import Viewpoint
 
 NOTHING = -1

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from limbeck.data.shapes import Floats
 from limbeck.data.street.materials import noise_tile
-from limbeck.data.street.solids import Floats
 
 RANGE_M = 65.0
 """Depth is not measured beyond; 16 bits of millimetres reach to 65.5 m."""

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from limbeck.data.shapes import Floats, Singles, Vector
 from limbeck.data.street.config import Label
 from limbeck.data.street.materials import Material, noise_tile, texture
 from limbeck.data.street.render import NOTHING, Hits
-from limbeck.data.street.solids import Floats, Singles, Solid, Vector
+from limbeck.data.street.solids import Solid
 from limbeck.data.street.viewpoint import Viewpoint
 from limbeck.data.street.weather import SKY_FOG_M, Weather, headlight
 

@@ -13,19 +13,13 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from limbeck.data.shapes import CURVED, Floats, Shape, Singles, Vector
 from limbeck.data.street.config import Label
 from limbeck.data.street.materials import Decal, Material
 
-Floats = NDArray[np.float64]
-Singles = NDArray[np.float32]
 AnyFloats = TypeVar("AnyFloats", Floats, Singles)
-Vector = tuple[float, float, float]
 
-CURVED = 6
-"""The face of a point on the curved part of a solid; the flat faces are -x, +x, -y, +y, -z, +z from 0 on."""
 CORNER_SIGNS = np.array([(x, y, z) for x in (-1.0, 1.0) for y in (-1.0, 1.0) for z in (-1.0, 1.0)])
-FACE_NORMALS = (np.repeat(np.eye(3), 2, axis=1) * np.tile([-1.0, 1.0], 3)).astype(np.float32)
-"""Outward normals (3,6) of the flat faces."""
 
 
 class Surface(NamedTuple):
@@ -41,75 +35,6 @@ class Surface(NamedTuple):
     normals: Singles
     uv: Singles
     face: NDArray[np.intp]
-
-
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """What is within ``half`` of the origin on each flat axis, and within the ellipse of ``half`` on the curved ones.
-
-    Without curved axes it is a box, with two a cylinder along the third, with three an ellipsoid.
-
-    Attributes:
-        half: Half the extent along x, y and z.
-        curved: The axes that share an ellipse.
-    """
-
-    half: Vector
-    curved: tuple[int, ...] = ()
-
-    def interval(self, origin: Floats, directions: Floats) -> tuple[Floats, Floats]:
-        """Return the ray parameters at which rays go in and come out; a ray that misses goes in after it comes out.
-
-        Args:
-            origin: (3,) or (3,...), in the frame of the shape.
-            directions: (3,...) or (3,1), of any length; a parameter counts in this length.
-        """
-        enter, leave = np.asarray(-math.inf), np.asarray(math.inf)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            if self.curved:
-                enter, leave = self._within_ellipse(origin, directions)
-            for axis in {0, 1, 2}.difference(self.curved):
-                inverse = 1 / directions[axis]
-                middle, reach = -origin[axis] * inverse, self.half[axis] * np.abs(inverse)
-                enter, leave = np.fmax(enter, middle - reach), np.fmin(leave, middle + reach)
-        return enter, leave
-
-    def _within_ellipse(self, origin: Floats, directions: Floats) -> tuple[Floats, Floats]:
-        """Solve a t^2 + 2 b t + c = 0, the sum over the curved axes of ((o + t d) / half)^2 less 1."""
-        scaled = [(origin[axis] / self.half[axis], directions[axis] / self.half[axis]) for axis in self.curved]
-        a = sum(d * d for _, d in scaled)
-        b = sum(o * d for o, d in scaled)
-        c = sum(o * o for o, _ in scaled) - 1
-        middle, reach = -b / a, np.sqrt(np.asarray(b * b - a * c)) / a
-        missed = np.isnan(reach)
-        return np.where(missed, math.inf, middle - reach), np.where(missed, -math.inf, middle + reach)
-
-    def surface(self, points: Singles) -> Surface:
-        """Return what lies at points (3,N) on the surface."""
-        parts = points / np.array(self.half, np.float32)[:, None]
-        x, y, z = (
-            np.zeros_like(part) if axis in self.curved else np.abs(part)  # 1 on the face of this axis, else less
-            for axis, part in enumerate(parts)
-        )
-        is_z, is_y = z > np.maximum(x, y), y > x
-        face = np.where(is_z, 4 + (points[2] > 0), np.where(is_y, 2 + (points[1] > 0), points[0] > 0))
-        normals = FACE_NORMALS.take(face, axis=1)
-        if self.curved:
-            is_round = sum(np.square(parts[axis]) for axis in self.curved) > np.square(np.maximum(np.maximum(x, y), z))
-            gradient = np.zeros_like(points)
-            for axis in self.curved:
-                gradient[axis] = parts[axis] / np.float32(self.half[axis])
-            normals = np.where(is_round, gradient / np.sqrt(np.square(gradient).sum(axis=0)), normals)
-            face = np.where(is_round, CURVED, face)
-        return Surface(normals, self._unfold(points, face), face)
-
-    def _unfold(self, points: Singles, face: NDArray[np.intp]) -> Singles:
-        x, y, z = points
-        along = np.where(face < 2, z, x)
-        if self.curved:
-            along = np.where(face == CURVED, np.float32(self.half[0]) * np.arctan2(x, z), along)
-        flat = (face == 2) | (face == 3)
-        return np.stack([along, np.where(flat, z, np.float32(self.half[1]) - y)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,10 +85,20 @@ class Solid:
     def surface(self, points: Floats) -> Surface:
         """Return what lies at points (3,N) of the world on it, with normals in the world."""
         local = turned(points - np.array(self.centre)[:, None], -self.yaw)
-        normals, uv, face = self.shape.surface(local.astype(np.float32))
+        singles = local.astype(np.float32)
+        normals, face = self.shape.faces(singles)
         if self.is_dent:
-            return Surface(turned(-normals, self.yaw), local[[0, 2]].astype(np.float32), face)
-        return Surface(turned(normals, self.yaw), uv, face)
+            return Surface(turned(-normals, self.yaw), singles[[0, 2]], face)
+        return Surface(turned(normals, self.yaw), _unfold(self.shape, singles, face), face)
+
+
+def _unfold(shape: Shape, points: Singles, face: NDArray[np.intp]) -> Singles:
+    x, y, z = points
+    along = np.where(face < 2, z, x)
+    if shape.curved:
+        along = np.where(face == CURVED, np.float32(shape.half[0]) * np.arctan2(x, z), along)
+    flat = (face == 2) | (face == 3)
+    return np.stack([along, np.where(flat, z, np.float32(shape.half[1]) - y)])
 
 
 def turned(vectors: AnyFloats, angle: float) -> AnyFloats:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from limbeck.data.mask_config import CameraConfig
-from limbeck.data.street.solids import Floats, Vector
+from limbeck.data.shapes import Floats, Vector
 
 NEAR_M = 0.05
 EDGES = np.array([(corner, corner | bit) for bit in (1, 2, 4) for corner in range(8) if not corner & bit])

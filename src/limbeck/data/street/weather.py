@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from limbeck.data.shapes import Vector
 from limbeck.data.street.config import StreetConfig
 from limbeck.data.street.materials import Colour
-from limbeck.data.street.solids import Vector
 
 HEADLIGHT_REACH_M = 9.0
 HEADLIGHT_SPREAD = (0.45, 0.16)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +10,10 @@ import numpy as np
 from PIL import Image
 
 from limbeck.data.config import PartName
+from limbeck.data.scene_parts import LICENCE, write_scene_parts
 from limbeck.data.street.config import CLASSES, StreetConfig
 from limbeck.data.street.scenes import StreetScene, render_scene
-from limbeck.errors import DataError
-from limbeck.files import new_folder, write_json
-from limbeck.version import VERSION
 
-PART_NUMBERS: Mapping[PartName, int] = {"train": 0, "val": 1, "test": 2}
-"""The second of the three numbers that a scene is made from; the others are the seed and its place in the part."""
 MILLIMETRES = 1000
 COLOURS = np.array(
     [
@@ -58,29 +53,25 @@ def write_street_scenes(
         DataError: The folder is not empty or cannot be written.
     """
     config = config or StreetConfig()
-    try:
-        with new_folder(folder) as work:
-            for part, count in counts.items():
-                for kind in ("images", "depth", "masks"):
-                    (work / kind / part).mkdir(parents=True)
-                for place in range(count):
-                    _write_scene(render_scene((seed, PART_NUMBERS[part], place), config), work, part, f"{place:04d}")
-            write_json(work / "camera.json", config.camera.model_dump())
-            made_from = {"version": VERSION, "seed": seed, "scenes": dict(counts), "config": asdict(config)}
-            write_json(work / "scenes.json", {**made_from, "part_numbers": PART_NUMBERS, "classes": CLASSES})
-    except OSError as error:
-        problem = f"{error.filename or folder}: {(error.strerror or str(error)).lower()}"
-        raise DataError("The street scenes cannot be written:", [problem]) from error
+
+    def write(work: Path, part: PartName, place: int, seeds: tuple[int, int, int]) -> None:
+        _write_scene(render_scene(seeds, config), work, part, f"{place:04d}")
+
+    beside = {"camera.json": config.camera.model_dump()}
+    write_scene_parts(folder, counts, seed, config, CLASSES, write, beside)
     return _settings(folder, counts, config)
 
 
 def _write_scene(scene: StreetScene, folder: Path, part: str, name: str) -> None:
-    Image.fromarray(scene.image).save(folder / "images" / part / f"{name}.jpg", quality=95, subsampling=0)
+    images, maps, masks = (folder / kind / part for kind in ("images", "depth", "masks"))
+    for kind in (images, maps, masks):
+        kind.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(scene.image).save(images / f"{name}.jpg", quality=95, subsampling=0)
     depth = np.round(scene.depth * MILLIMETRES).astype(np.uint16)
-    Image.fromarray(depth).save(folder / "depth" / part / f"{name}.png")
+    Image.fromarray(depth).save(maps / f"{name}.png")
     mask = Image.fromarray(scene.labels).convert("P")
     mask.putpalette(COLOURS.tobytes())
-    mask.save(folder / "masks" / part / f"{name}.png")
+    mask.save(masks / f"{name}.png")
 
 
 def _settings(folder: Path, counts: Mapping[PartName, int], config: StreetConfig) -> dict[str, Any]:
@@ -99,5 +90,5 @@ def _settings(folder: Path, counts: Mapping[PartName, int], config: StreetConfig
         "classes": list(CLASSES),
         "size": [config.width, config.height],
         "x": {"depth": {"holds": "depth", "unit": "mm", "gives": "normals", "camera": camera}},
-        "licence": "free to use: made by limbeck",
+        "licence": LICENCE,
     }
