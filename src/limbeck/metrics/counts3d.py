@@ -10,7 +10,6 @@ from __future__ import annotations
 import io
 import zipfile
 import zlib
-from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,6 @@ from numpy.typing import NDArray
 
 from limbeck.errors import RunFolderError
 from limbeck.files import write_bytes
-from limbeck.metrics.boxes3d import Found3D, Truth3D, overlaps_wanted
 from limbeck.metrics.heading_ap import heading_accuracy, levels_of, owners_by_overlap
 from limbeck.metrics.nuscenes import (
     AT_ERRORS,
@@ -32,7 +30,7 @@ from limbeck.metrics.nuscenes import (
     hit_errors,
     named,
 )
-from limbeck.metrics.pairs3d import IGNORED, Scenes, assign, pair_up
+from limbeck.metrics.pairs3d import IGNORED, Scenes, assign
 from limbeck.metrics.ranking3d import HIT, MISS, NEITHER, Ranking, over_classes
 
 RESAMPLED = ("mAP", "NDS", "mAPH")
@@ -170,22 +168,6 @@ class Counts3D:
             if arrays[name].shape != shape:
                 raise RunFolderError(f"{path} has {name} of shape {arrays[name].shape}, not {shape}.")
         return cls(names, **{name: arrays[name].astype(dtype) for name, (_, dtype) in shapes.items()})
-
-
-def match(truth: Truth3D, found: Found3D, iou_thresholds: Mapping[str, float] | None = None) -> Counts3D:
-    """Match detections to objects, for the bootstrap.
-
-    Args:
-        truth: What should be found.
-        found: What was found.
-        iou_thresholds: Overlap of the volumes from which on a detection hits, by class name; see
-            `boxes3d.overlaps_wanted`.
-
-    Raises:
-        DataError: The detections do not belong to the truth.
-        ConfigError: A threshold is for no class, or is none.
-    """
-    return Counts3D.of(pair_up(truth, found), overlaps_wanted(truth.classes, iou_thresholds))
 
 
 def _shapes(frames: int, classes: int, detections: int) -> dict[str, tuple[tuple[int, ...], type[Any]]]:

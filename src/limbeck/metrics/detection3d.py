@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,12 +35,14 @@ class Metrics3D:
         by_range: By distance from the LiDAR, for level 2: the number of ``objects``, ``AP`` and ``APH`` over the
             classes, and ``AP/<class>`` and ``APH/<class>``.
         pr_curves: Precision at the recalls 0, 0.01, ..., 1 where centres must be within 2 m, by class name.
+        counts: Which detection found which object, for the bootstrap.
     """
 
     metrics: dict[str, float]
     per_class: dict[str, dict[str, float]]
     by_range: dict[str, dict[str, float]]
     pr_curves: dict[str, list[float]]
+    counts: Counts3D = field(compare=False)
 
 
 def evaluate(truth: Truth3D, found: Found3D, iou_thresholds: Mapping[str, float] | None = None) -> Metrics3D:
@@ -58,7 +60,8 @@ def evaluate(truth: Truth3D, found: Found3D, iou_thresholds: Mapping[str, float]
     """
     overlaps = overlaps_wanted(truth.classes, iou_thresholds)
     scenes = pair_up(truth, found)
-    rankings = Counts3D.of(scenes, overlaps).rankings()
+    counts = Counts3D.of(scenes, overlaps)
+    rankings = counts.rankings()
     once = np.ones(scenes.num_frames, np.int64)
     scores = [ranking.measure(once) for ranking in rankings]
     kitti = _kitti_columns(scenes, overlaps)
@@ -73,6 +76,7 @@ def evaluate(truth: Truth3D, found: Found3D, iou_thresholds: Mapping[str, float]
         },
         by_range={name: _in_range(scenes, overlaps, within) for name, within in RANGES.items()},
         pr_curves={name: _curve(ranking) for name, ranking in zip(truth.classes, rankings, strict=True)},
+        counts=counts,
     )
 
 

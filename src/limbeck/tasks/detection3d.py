@@ -27,7 +27,7 @@ from limbeck.errors import RunFolderError
 from limbeck.files import write_json
 from limbeck.metrics.bootstrap import bootstrap_interval
 from limbeck.metrics.boxes3d import Found3D, FoundBoxes, Truth3D
-from limbeck.metrics.counts3d import Counts3D, match
+from limbeck.metrics.counts3d import Counts3D
 from limbeck.metrics.detection3d import Metrics3D, evaluate
 from limbeck.point_files.point_format import PointFormat
 from limbeck.tasks.base import Tally, TaskData
@@ -49,11 +49,11 @@ class CloudTally(Tally[Detections3D]):
     def __init__(self, task: Detection3DTask) -> None:
         self._task = task
         self._found: dict[int, FoundBoxes] = {}
-        self._counts: Counts3D | None = None
+        self._measured: Metrics3D | None = None
 
     def add(self, predictions: Sequence[Detections3D], frames: Sequence[Frame]) -> None:
         """Take the detections of some clouds, without those beyond the range in which objects count."""
-        self._counts, task = None, self._task
+        self._measured, task = None, self._task
         for found, frame in zip(predictions, frames, strict=True):
             boxes, scores, labels = (side.cpu().numpy() for side in (found.boxes, found.scores, found.labels))
             near = ~beyond(boxes, labels, task.classes, task.config.max_range)
@@ -69,7 +69,9 @@ class CloudTally(Tally[Detections3D]):
     @property
     def measured(self) -> Metrics3D:
         """All metrics over all clouds, those of each class and by range too."""
-        return evaluate(self._task.truth, self.found, self._task.config.iou_thresholds)
+        if self._measured is None:
+            self._measured = evaluate(self._task.truth, self.found, self._task.config.iou_thresholds)
+        return self._measured
 
     def metrics(self) -> dict[str, float]:
         """Return the metrics over all clouds."""
@@ -78,9 +80,7 @@ class CloudTally(Tally[Detections3D]):
     @property
     def counts(self) -> Counts3D:
         """Which detection found which object."""
-        if self._counts is None:
-            self._counts = match(self._task.truth, self.found, self._task.config.iou_thresholds)
-        return self._counts
+        return self.measured.counts
 
     def scores(self, samples: int, seed: int, chosen_on: Tally[Detections3D]) -> dict[str, Any]:
         """Return the metrics with intervals, those of each class and range, and precision by recall."""

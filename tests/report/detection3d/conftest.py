@@ -16,8 +16,7 @@ from limbeck.data.lidar.config import LidarSceneConfig
 from limbeck.data.lidar.writing import write_lidar_scenes
 from limbeck.metrics.bootstrap import bootstrap_interval, paired_bootstrap
 from limbeck.metrics.boxes3d import Found3D, FoundBoxes, TrueBoxes, Truth3D
-from limbeck.metrics.counts3d import Counts3D, match
-from limbeck.metrics.detection3d import evaluate
+from limbeck.metrics.detection3d import Metrics3D, evaluate
 
 CLASSES = ("car", "pedestrian", "cyclist")
 SKILL = {"teacher": 0.95, "control": 0.6, "student": 0.8}
@@ -69,8 +68,9 @@ def write_run_folder(
     counts = {}
     for seed, role in enumerate(roles):
         found = _answers(truth, SKILL[role], seed, velocity)
-        counts[role] = match(truth, found)
-        _write_model(folder / role, role, truth, found, counts[role], test)
+        measured = evaluate(truth, found)
+        counts[role] = measured.counts
+        _write_model(folder / role, role, truth, found, measured, test)
     paired = paired_bootstrap(counts["student"], counts["control"], samples=SAMPLES)
     comparison = {name: asdict(value) for name, value in paired.items()}
     if difference is not None:
@@ -133,10 +133,10 @@ def _frames(truth: Truth3D) -> list[dict[str, Any]]:
     ]
 
 
-def _write_model(folder: Path, role: str, truth: Truth3D, found: Found3D, counts: Counts3D, test: bool) -> None:
-    measured = evaluate(truth, found)
+def _write_model(folder: Path, role: str, truth: Truth3D, found: Found3D, measured: Metrics3D, test: bool) -> None:
     large = role == "teacher"
-    scores = asdict(measured) | {"intervals": bootstrap_interval(counts, samples=SAMPLES)}
+    scores = {name: getattr(measured, name) for name in ("metrics", "per_class", "by_range", "pr_curves")}
+    scores["intervals"] = bootstrap_interval(measured.counts, samples=SAMPLES)
     evaluation = {
         "role": role,
         "model": "centerpoint_pillar",
@@ -163,7 +163,7 @@ def _write_model(folder: Path, role: str, truth: Truth3D, found: Found3D, counts
         for name, frame in zip(truth.frame_ids, found.frames, strict=True)
     ]
     _write(folder / "predictions.json", predictions)
-    counts.save(folder / "counts.npz")
+    measured.counts.save(folder / "counts.npz")
     (folder / "metrics.jsonl").write_text("\n".join(_log(role)) + "\n")
 
 

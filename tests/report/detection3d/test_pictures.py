@@ -10,7 +10,8 @@ import pytest
 from PIL import Image, ImageColor
 
 from limbeck.metrics.boxes3d import Found3D, FoundBoxes, TrueBoxes, Truth3D
-from limbeck.metrics.counts3d import Counts3D, match
+from limbeck.metrics.counts3d import Counts3D
+from limbeck.metrics.detection3d import evaluate
 from limbeck.report.detection3d.collect import Detection3DRun, FoundCloud, TrueCloud, collect
 from limbeck.report.detection3d.pictures import COLOURS, SIDE, UNSURE, best_score, gallery, judge, tally
 from limbeck.report.gallery import Gallery
@@ -50,7 +51,7 @@ def counted(found: list[FoundCloud]) -> Counts3D:
         FoundBoxes(np.array(cloud.boxes).reshape(-1, 7), np.array(cloud.scores), np.array(cloud.labels, np.int64))
         for cloud in found
     ]
-    return match(Truth3D(CLASSES, ("a", "b", "c"), tuple(truth)), Found3D(tuple(boxes)))
+    return evaluate(Truth3D(CLASSES, ("a", "b", "c"), tuple(truth)), Found3D(tuple(boxes))).counts
 
 
 def test_tally_by_hand() -> None:
