@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from limbeck.files import new_folder, sha256_of, write_bytes, write_json, write_text
+from limbeck.files import new_folder, sha256_of, write_bytes, write_json, write_json_list, write_text
 
 
 def test_json_is_written_at_once_or_not_at_all(tmp_path):
@@ -12,6 +12,14 @@ def test_json_is_written_at_once_or_not_at_all(tmp_path):
         write_json(tmp_path / "a.json", {"new": object()})
     assert json.loads((tmp_path / "a.json").read_text()) == {"old": 1}
     assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
+
+
+@pytest.mark.parametrize("entries", [[], [{"id": 1, "boxes": [[1.5, 2.0]]}], [[1, 2], [3]]])
+def test_a_json_list_has_a_line_for_each_entry(tmp_path, entries):
+    write_json_list(tmp_path / "a.json", iter(entries))
+    text = (tmp_path / "a.json").read_text()
+    assert json.loads(text) == entries
+    assert len(text.splitlines()) == max(len(entries), 1) + 2
 
 
 def test_text_replaces_what_was_there(tmp_path):

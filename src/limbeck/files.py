@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -29,6 +29,12 @@ def write_bytes(path: Path, content: bytes) -> None:
 def write_json(path: Path, content: object) -> None:
     """Write a json file; a stop in between leaves the old one."""
     write_text(path, json.dumps(content, indent=1) + "\n")
+
+
+def write_json_list(path: Path, entries: Iterable[object]) -> None:
+    """Write a json file that is a list, with a line for each entry, as `write_json` does."""
+    lines = ",\n".join(json.dumps(entry) for entry in entries)
+    write_text(path, f"[\n{lines}\n]\n")
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from limbeck.data.readers import annotation_paths, hash_annotations, read_all_pa
 from limbeck.data.records import BoxData
 from limbeck.data.sampling import class_weights, repeat_factors
 from limbeck.errors import DataError, RunFolderError, first_detail
-from limbeck.files import write_json
+from limbeck.files import write_json, write_json_list
 from limbeck.metrics.bootstrap import bootstrap_interval
 from limbeck.metrics.coco import CocoResult, CocoTruth, check_predictions, evaluate
 from limbeck.metrics.fault_rates import (
@@ -102,7 +102,7 @@ class BoxTally(Tally[Detections2D]):
 
     def write(self, folder: Path) -> None:
         """Write ``predictions.json``."""
-        write_json(folder / PREDICTIONS, self.results)
+        write_json_list(folder / PREDICTIONS, self.results)
 
 
 def threshold_of(tally: BoxTally) -> float | None:

@@ -24,7 +24,7 @@ from limbeck.data.config import PartName
 from limbeck.data.detection3d import CloudSample, CloudViews, collate
 from limbeck.data.sampling import repeat_factors
 from limbeck.errors import RunFolderError
-from limbeck.files import write_json
+from limbeck.files import write_json, write_json_list
 from limbeck.metrics.bootstrap import bootstrap_interval
 from limbeck.metrics.boxes3d import Found3D, FoundBoxes, Truth3D
 from limbeck.metrics.counts3d import Counts3D
@@ -97,7 +97,7 @@ class CloudTally(Tally[Detections3D]):
         """Write ``counts.npz`` and ``predictions.json``."""
         self.counts.save(folder / COUNTS)
         frames = zip(self._task.truth.frame_ids, self.found.frames, strict=True)
-        write_json(folder / PREDICTIONS, [{"id": frame_id, **_plain(found)} for frame_id, found in frames])
+        write_json_list(folder / PREDICTIONS, ({"id": frame_id, **_plain(found)} for frame_id, found in frames))
 
 
 def _plain(found: FoundBoxes) -> dict[str, Any]:
