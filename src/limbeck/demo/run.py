@@ -9,6 +9,7 @@ from limbeck.config import RunConfig, load_config
 from limbeck.core.model import Task
 from limbeck.data.cloud_config import CloudPartConfig
 from limbeck.data.config import AnyPartConfig, PartName, SplitConfig
+from limbeck.data.lidar.config import LidarSceneConfig
 from limbeck.data.lidar.writing import write_lidar_scenes
 from limbeck.data.mask_config import MaskPartConfig
 
@@ -18,7 +19,8 @@ FILES: Mapping[Task, str] = {
     "segmentation": "segmentation.yaml",
     "detection3d": "detection3d.yaml",
 }
-CLOUDS: Mapping[PartName, int] = {"train": 160, "val": 60}
+AHEAD = LidarSceneConfig(azimuth_step=0.25, field_of_view=90.0)
+CLOUDS: Mapping[PartName, int] = {"train": 240, "val": 60}
 """Simulated clouds of each part, and of the quick run a tenth of them."""
 QUICK = ("teacher_train.epochs=3", "train.epochs=2", "bootstrap_samples=200")
 SMALL_CANVAS = "data.size=[128, 128]"
@@ -61,7 +63,7 @@ def _roads(part: PartName) -> MaskPartConfig:
 def _clouds(folder: Path, divisor: int) -> Callable[[PartName], CloudPartConfig]:
     def of(part: PartName) -> CloudPartConfig:
         if not folder.exists():
-            write_lidar_scenes(folder, {name: count // divisor for name, count in CLOUDS.items()})
+            write_lidar_scenes(folder, {name: count // divisor for name, count in CLOUDS.items()}, config=AHEAD)
         return CloudPartConfig(clouds=folder / part / "clouds", labels=folder / part / "labels")
 
     return of
