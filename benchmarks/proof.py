@@ -48,9 +48,9 @@ LIX = ("lix-settings",)
 """Settings of LIX on the street scenes, made smaller, with half as many epochs."""
 SEGMENTATION = (*MASKS, *LIX)
 CLOUDS = ("clouds", "cones")
-ITKD = ("itkd-settings",)
-"""Settings of itKD on the simulated clouds, with half as many epochs, taught by the teacher of `clouds`."""
-LIDAR = (*CLOUDS, *ITKD)
+PARTS = ("parts", "itkd-settings")
+"""Parts and settings of methods on the simulated clouds, with half as many epochs, taught by the teacher of `clouds`."""
+LIDAR = (*CLOUDS, *PARTS)
 PAGES = {
     "docs/results.md": DATA_SETS,
     "docs/results-freight.md": (*FREIGHT, *STUDENTS),
@@ -78,7 +78,7 @@ def overrides(name: str) -> list[str]:
     """Return what the command of a comparison changes in its run file."""
     if name in LIX:
         return ["data.size=[160,96]", "train.epochs=12", "train.eval_every=12"]
-    if name in ITKD:
+    if name in PARTS:
         return [_teacher_of("clouds"), "train.epochs=3", "train.eval_every=3"]
     return [_teacher_of(name.removesuffix("-freight"))] if name in FREIGHT else []
 
