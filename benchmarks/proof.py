@@ -26,6 +26,7 @@ from pydantic import TypeAdapter
 
 import limbeck
 from limbeck.comparison.config import CONTROL, load_comparison
+from limbeck.core.model import noun_of
 from limbeck.metrics.bootstrap import gap_closed
 from limbeck.metrics.seeds import Row
 from limbeck.report.collect import Evaluation
@@ -64,14 +65,19 @@ SUMMARIES = {
     "docs/results-detection3d.md": CLOUDS,
 }
 """The comparisons that share a table at the head of a page."""
+METRICS = {"detection2d": ("AP", "AP50"), "segmentation": ("mIoU", "mF"), "detection3d": ("mAP", "NDS")}
 RESULTS = Path(__file__).parent / "results" / "proof"
 AT_A_TIME = 2
 
 
+def task(name: str) -> str:
+    """Return the task of a comparison."""
+    return "segmentation" if name in SEGMENTATION else "detection3d" if name in LIDAR else "detection2d"
+
+
 def comparison_file(name: str) -> str:
     """Return the comparison of a data set."""
-    task = "segmentation" if name in SEGMENTATION else "detection3d" if name in LIDAR else "detection2d"
-    return f"configs/{task}/compare/{name}.yaml"
+    return f"configs/{task(name)}/compare/{name}.yaml"
 
 
 def overrides(name: str) -> list[str]:
@@ -89,7 +95,7 @@ def _teacher_of(name: str) -> str:
 
 def metrics(name: str) -> tuple[str, str]:
     """Return the main metric of a comparison and the one beside it."""
-    return ("mIoU", "mF") if name in SEGMENTATION else ("mAP", "NDS") if name in LIDAR else ("AP", "AP50")
+    return METRICS[task(name)]
 
 
 def train(name: str) -> None:
@@ -172,8 +178,8 @@ def summary(contents: Sequence[Mapping[str, Any]]) -> str:
     On the data sets of segmentation a line for the IoU of each class of faults follows.
     """
     trained = [[row for row in _rows(content) if row.name not in VARIANTS] for content in contents]
-    what = "clouds" if contents[0]["name"] in LIDAR else "images"
-    rows = [[f"validation {what}", "teacher", *(row.name for row in trained[0] if not _student(row))]]
+    noun = noun_of(task(contents[0]["name"]))
+    rows = [[f"validation {noun}s", "teacher", *(row.name for row in trained[0] if not _student(row))]]
     for content, all_rows in zip(contents, trained, strict=True):
         classes = MASKS.get(content["name"], ())
         for student in dict.fromkeys(_student(row) for row in all_rows):

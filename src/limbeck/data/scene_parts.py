@@ -26,6 +26,7 @@ def write_scene_parts(
     seed: int,
     config: DataclassInstance,
     classes: Sequence[str],
+    folders: Sequence[str],
     write: Callable[[Path, PartName, int, tuple[int, int, int]], None],
     beside: Mapping[str, Any] | None = None,
 ) -> None:
@@ -37,6 +38,7 @@ def write_scene_parts(
         seed: Where the parts begin, 0 or more.
         config: What the scenes look like.
         classes: Class names.
+        folders: The folders of a part, with ``{part}`` for its name.
         write: Writes a scene, given the folder, the part, its place in it and the numbers that it is made from.
         beside: What goes into further json files, by their names.
 
@@ -48,6 +50,8 @@ def write_scene_parts(
     try:
         with new_folder(folder) as work:
             for part, count in counts.items():
+                for name in folders:
+                    (work / name.format(part=part)).mkdir(parents=True)
                 for place in range(count):
                     write(work, part, place, (seed, PART_NUMBERS[part], place))
             for name, content in {"scenes.json": made_from, **(beside or {})}.items():

@@ -132,12 +132,12 @@ class Itkd(Method[Boxes3D, CentreRaw, CentreAssignment]):
         if config.interchange_weight == 0:
             return None, compressed
         targets = mine.detach() if config.detach else mine, its
+        places = sum(group.mask.numel() for group in groups)
         transfer = []
         for restored, target in zip(autoencoder.restore(*codes, config.interchange), targets, strict=True):
             (cells, at_objects), (target_cells, target_objects) = restored.split(parts), target.split(parts)
             transfer.append(mean_difference(cells, target_cells))
             if config.objects != "none":
-                places = sum(group.mask.numel() for group in groups)
                 transfer.append(object_difference(at_objects, target_objects, places, config.objects))
         return torch.stack(transfer).sum(), compressed
 

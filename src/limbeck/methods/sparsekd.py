@@ -109,5 +109,5 @@ class Sparsekd(Method[Boxes3D, CentreRaw, CentreAssignment]):
 
 def box_term(student: dict[str, Tensor], teacher: dict[str, Tensor], targets: CentreTargets) -> Tensor:
     """Return the absolute difference of the box codes at the objects, summed and divided by their number."""
-    its = gather_cells(at_least_float32(box_codes(teacher)), targets.index)
+    its = at_least_float32(gather_cells(box_codes(teacher), targets.index))
     return code_l1(box_codes(student), its, targets.index, targets.mask, targets.count).sum()

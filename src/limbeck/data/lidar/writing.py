@@ -44,15 +44,12 @@ def write_lidar_scenes(
     def write(work: Path, part: PartName, place: int, seeds: tuple[int, int, int]) -> None:
         _write_scene(lidar_scene(seeds, config), work / part, f"{place:05d}")
 
-    write_scene_parts(folder, counts, seed, config, CLASSES, write)
+    write_scene_parts(folder, counts, seed, config, CLASSES, ("{part}/clouds", "{part}/labels"), write)
     return _settings(folder, counts)
 
 
 def _write_scene(scene: LidarScene, folder: Path, name: str) -> None:
-    clouds, labels = folder / "clouds", folder / "labels"
-    for kind in (clouds, labels):
-        kind.mkdir(parents=True, exist_ok=True)
-    np.save(clouds / f"{name}.npy", scene.points)
+    np.save(folder / "clouds" / f"{name}.npy", scene.points)
     objects = zip(scene.boxes, scene.labels, scene.num_points, scene.velocities, strict=True)
     boxes = [
         {
@@ -65,7 +62,7 @@ def _write_scene(scene: LidarScene, folder: Path, name: str) -> None:
         }
         for box, label, count, velocity in objects
     ]
-    write_json(labels / f"{name}.json", {"boxes": boxes})
+    write_json(folder / "labels" / f"{name}.json", {"boxes": boxes})
 
 
 def _rounded(values: np.ndarray[Any, Any]) -> list[float]:

@@ -57,15 +57,14 @@ def write_street_scenes(
     def write(work: Path, part: PartName, place: int, seeds: tuple[int, int, int]) -> None:
         _write_scene(render_scene(seeds, config), work, part, f"{place:04d}")
 
+    folders = "images/{part}", "depth/{part}", "masks/{part}"
     beside = {"camera.json": config.camera.model_dump()}
-    write_scene_parts(folder, counts, seed, config, CLASSES, write, beside)
+    write_scene_parts(folder, counts, seed, config, CLASSES, folders, write, beside)
     return _settings(folder, counts, config)
 
 
 def _write_scene(scene: StreetScene, folder: Path, part: str, name: str) -> None:
     images, maps, masks = (folder / kind / part for kind in ("images", "depth", "masks"))
-    for kind in (images, maps, masks):
-        kind.mkdir(parents=True, exist_ok=True)
     Image.fromarray(scene.image).save(images / f"{name}.jpg", quality=95, subsampling=0)
     depth = np.round(scene.depth * MILLIMETRES).astype(np.uint16)
     Image.fromarray(depth).save(maps / f"{name}.png")
