@@ -26,12 +26,13 @@ def place_points(
         most: So many points of a pillar are kept.
     """
     total = len(points)
-    placed, pillar = torch.empty_like(points), torch.empty(total, dtype=torch.int64)
-    sizes, cells = torch.empty_like(pillar), torch.empty_like(pillar)
-    outputs = (placed.numpy(), pillar.numpy(), sizes.numpy(), cells.numpy())
+    placed = torch.empty_like(points)
+    sizes, cells = torch.empty(2, total + 1, dtype=torch.int64)  # the cell behind the last pillar is written, too
+    outputs = (placed.numpy(), sizes.numpy(), cells.numpy())
     borders, sides = (np.array(values, np.float32) for values in (low, step))
     kept, used = _place(points.numpy(), counts.numpy(), borders, sides, *size, most, *outputs)
-    return placed[:kept], pillar[:kept], sizes[:used], cells[:used]
+    sizes = sizes[:used]
+    return placed[:kept], torch.repeat_interleave(sizes, output_size=kept), sizes, cells[:used]
 
 
 @compiled
@@ -44,11 +45,10 @@ def _place(
     ny: int,
     most: int,
     placed: NDArray[Any],
-    pillar: NDArray[Any],
     sizes: NDArray[Any],
     cells: NDArray[Any],
 ) -> tuple[int, int]:
-    """Write the four outputs; returns how many points and how many pillars there are. All arithmetic is in float32."""
+    """Write the three outputs; returns how many points and how many pillars there are. All arithmetic is in float32."""
     total, values = points.shape
     cell_of = np.empty(total, np.int32)
     number = np.empty(nx * ny, np.int32)
@@ -68,13 +68,10 @@ def _place(
                     cell_of[point] = cell
         for cell in range(nx * ny):
             count = number[cell]
-            if count > 0:
-                sizes[used], cells[used] = count, sample * nx * ny + cell
-                number[cell] = kept  # from here on where its next point goes
-                for place in range(kept, kept + count):
-                    pillar[place] = used
-                kept += count
-                used += 1
+            sizes[used], cells[used] = count, sample * nx * ny + cell  # stays if it has a point: no branch to guess
+            number[cell] = kept  # from here on where its next point goes
+            kept += count
+            used += count > 0
         for point in range(start, end):
             cell = cell_of[point]
             if cell >= 0:
