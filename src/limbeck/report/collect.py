@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -214,23 +214,36 @@ class RunFacts:
         return f"{CLOUD} of {self.data.size[0]:,} points" if self.noun == CLOUD else IMAGE
 
 
+ModelT = TypeVar("ModelT", bound=ModelRun, covariant=True)
+BundleT = TypeVar("BundleT", bound=Bundle, covariant=True)
+TruthT = TypeVar("TruthT", covariant=True)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
-    """What the reports of all tasks show.
+class Run(Generic[ModelT, BundleT, TruthT]):
+    """What a report shows.
 
     Attributes:
+        folder: The run folder.
         facts: How the run was made.
         config: The resolved run file.
         models: Control and student, and the teacher where the method has one.
         comparison: How far the student came.
         bundle: The exported student, if there is one.
+        truth: What should be found in the validation images or clouds.
     """
 
+    folder: Path
     facts: RunFacts
     config: str
-    models: Mapping[Role, ModelRun]
+    models: Mapping[Role, ModelT]
     comparison: Comparison
-    bundle: Bundle | None
+    bundle: BundleT | None
+    truth: TruthT
+
+
+AnyRun: TypeAlias = Run[ModelRun, Bundle, object]
+"""What the reports of all tasks have in common."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,27 +260,31 @@ def task_of(run_dir: Path) -> str:
     return read(run_dir / "run.json", _TaskOfRun).task
 
 
-def models_in(run_dir: Path) -> dict[Role, Path]:
-    """Return the folders of the models that a run has."""
-    return {role: run_dir / role for role in ROLES if role != "teacher" or (run_dir / role).is_dir()}
+def read_run(
+    run_dir: Path, truth: T, read_model: Callable[[Path, T], ModelT], bundle: type[BundleT]
+) -> Run[ModelT, BundleT, T]:
+    """Read what a task's report shows.
 
-
-def read_facts(run_dir: Path) -> RunFacts:
-    """Read how a run was made.
-
-    Raises:
-        RunFolderError: The file is missing, cut off, or does not hold what it should.
-    """
-    return read(run_dir / "run.json", RunFacts)
-
-
-def read_comparison(run_dir: Path) -> Comparison:
-    """Read how far the student came.
+    Args:
+        run_dir: The run folder.
+        truth: What should be found.
+        read_model: Reads the folder of a model, given the truth.
+        bundle: What is known of an exported model.
 
     Raises:
-        RunFolderError: The file is missing, cut off, or does not hold what it should.
+        RunFolderError: A file is missing, cut off, or does not hold what it should.
     """
-    return read(run_dir / "comparison.json", Comparison)
+    exported = run_dir / "bundle" / "bundle.json"
+    folders = {role: run_dir / role for role in ROLES if role != "teacher" or (run_dir / role).is_dir()}
+    return Run(
+        folder=run_dir,
+        facts=read(run_dir / "run.json", RunFacts),
+        config=read_text(run_dir / "config.yaml"),
+        models={role: read_model(folder, truth) for role, folder in folders.items()},
+        comparison=read(run_dir / "comparison.json", Comparison),
+        bundle=read(exported, bundle) if exported.exists() else None,
+        truth=truth,
+    )
 
 
 def read_log(folder: Path, role: Role) -> list[dict[str, float]]:

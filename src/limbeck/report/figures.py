@@ -14,7 +14,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
-from limbeck.report.collect import ModelRun, Run
+from limbeck.report.collect import AnyRun, ModelRun
 from limbeck.report.colours import COLOURS, INK, LINE_STYLES
 from limbeck.report.formats import title_of
 from limbeck.roles import Role
@@ -97,7 +97,7 @@ def _listed(words: Sequence[str]) -> str:
     return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
 
 
-def curves(run: Run, validated: Sequence[str]) -> list[Figure]:
+def curves(run: AnyRun, validated: Sequence[str]) -> list[Figure]:
     """Draw validation metrics and every loss term over the training, one figure each, all models in it.
 
     Args:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from limbeck.report.collect import Run
+from limbeck.report.collect import AnyRun
 from limbeck.report.figures import curves, metric_bars
 from limbeck.report.wording import Row, cost_rows
 
@@ -30,13 +30,13 @@ class Page:
         footnote: What the metrics are.
     """
 
-    run: Run
+    run: AnyRun
     main: str
     sections: Sequence[Section]
     footnote: str
 
 
-def models_section(run: Run, scores: Iterable[Row], shown: Sequence[str]) -> Section:
+def models_section(run: AnyRun, scores: Iterable[Row], shown: Sequence[str]) -> Section:
     """Return the models side by side.
 
     Args:
@@ -49,7 +49,7 @@ def models_section(run: Run, scores: Iterable[Row], shown: Sequence[str]) -> Sec
     return Section("models.html.j2", {"models": evaluations, "rows": rows, "bars": metric_bars(run.models, shown)})
 
 
-def training_section(run: Run, validated: Sequence[str]) -> Section:
+def training_section(run: AnyRun, validated: Sequence[str]) -> Section:
     """Return the curves of the trainings; ``validated`` are the metrics of the validation that are drawn."""
     return Section("training.html.j2", {"curves": curves(run, validated)})
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from limbeck.report.collect import Comparison, Evaluation, PartScores, Run, RunFacts
+from limbeck.report.collect import AnyRun, Comparison, Evaluation, PartScores, RunFacts
 from limbeck.report.formats import UNKNOWN, count, counted, duration, metric, optional, percent, signed, size
 from limbeck.roles import Role
 
@@ -19,7 +19,7 @@ class Verdict:
     details: tuple[str, ...]
 
 
-def verdict(run: Run, main: str) -> Verdict:
+def verdict(run: AnyRun, main: str) -> Verdict:
     """Say whether distillation helped, by the paired bootstrap interval of the difference.
 
     Args:
@@ -48,7 +48,7 @@ def verdict(run: Run, main: str) -> Verdict:
     return Verdict(outcome, headline, tuple(sentence for sentence in details if sentence))
 
 
-def _gap_sentence(run: Run, outcome: str) -> str:
+def _gap_sentence(run: AnyRun, outcome: str) -> str:
     if "teacher" not in run.models:
         return ""
     gap = run.comparison.gap_closed
@@ -71,7 +71,7 @@ class Card:
     remark: str
 
 
-def cards(run: Run, main: str) -> list[Card]:
+def cards(run: AnyRun, main: str) -> list[Card]:
     """Return the key figures at the top of the page.
 
     Args:

@@ -26,7 +26,7 @@ def test_reads_a_run(make_run: Any) -> None:
     assert run.truth.classes[:2] == ["road", "sky"]
     assert run.models["student"].evaluation.test.data["x"] == {"depth": "d"}
     assert run.facts.data.val_annotations is None
-    assert read_labels(run.truth_maps, 5, run.truth.images[5].size_wh).shape == (96, 192)
+    assert read_labels(run.folder / "truth", 5, run.truth.images[5].size_wh).shape == (96, 192)
     assert run.bundle.parity.canvas.differing == 12
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from limbeck.errors import DataError, RunFolderError
 from limbeck.metrics.coco import CocoResult, CocoTruth
@@ -16,14 +15,10 @@ from limbeck.report.collect import (
     Parity,
     PartScores,
     Run,
-    models_in,
     read,
-    read_comparison,
-    read_facts,
     read_log,
-    read_text,
+    read_run,
 )
-from limbeck.roles import Role
 from limbeck.tasks.detection2d import read_predictions
 
 
@@ -125,13 +120,8 @@ class DetectionBundle(Bundle):
     parity: DetectionParity | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DetectionRun(Run):
-    """All that the report of a detection run shows."""
-
-    models: Mapping[Role, DetectionModel]
-    bundle: DetectionBundle | None
-    truth: CocoTruth
+DetectionRun: TypeAlias = Run[DetectionModel, DetectionBundle, CocoTruth]
+"""All that the report of a detection run shows."""
 
 
 def collect(run_dir: Path) -> DetectionRun:
@@ -140,16 +130,7 @@ def collect(run_dir: Path) -> DetectionRun:
     Raises:
         RunFolderError: A file is missing, cut off, or does not hold what it should.
     """
-    truth = _read_truth(run_dir / "truth.json")
-    bundle = run_dir / "bundle" / "bundle.json"
-    return DetectionRun(
-        facts=read_facts(run_dir),
-        config=read_text(run_dir / "config.yaml"),
-        models={role: _read_model(folder, truth) for role, folder in models_in(run_dir).items()},
-        comparison=read_comparison(run_dir),
-        bundle=read(bundle, DetectionBundle) if bundle.exists() else None,
-        truth=truth,
-    )
+    return read_run(run_dir, _read_truth(run_dir / "truth.json"), _read_model, DetectionBundle)
 
 
 def _read_model(folder: Path, truth: CocoTruth) -> DetectionModel:

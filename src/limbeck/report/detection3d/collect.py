@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from limbeck.errors import RunFolderError
 from limbeck.metrics.counts3d import Counts3D
@@ -16,14 +15,10 @@ from limbeck.report.collect import (
     Parity,
     PartScores,
     Run,
-    models_in,
     read,
-    read_comparison,
-    read_facts,
     read_log,
-    read_text,
+    read_run,
 )
-from limbeck.roles import Role
 from limbeck.tasks.detection3d import COUNTS, PREDICTIONS
 
 
@@ -127,13 +122,8 @@ class Detection3DBundle(Bundle):
     parity: Detection3DParity | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Detection3DRun(Run):
-    """All that the report of a LiDAR run shows."""
-
-    models: Mapping[Role, Detection3DModel]
-    bundle: Detection3DBundle | None
-    truth: CloudTruth
+Detection3DRun: TypeAlias = Run[Detection3DModel, Detection3DBundle, CloudTruth]
+"""All that the report of a LiDAR run shows."""
 
 
 def collect(run_dir: Path) -> Detection3DRun:
@@ -142,16 +132,7 @@ def collect(run_dir: Path) -> Detection3DRun:
     Raises:
         RunFolderError: A file is missing, cut off, or does not hold what it should.
     """
-    truth = read(run_dir / "truth.json", CloudTruth)
-    bundle = run_dir / "bundle" / "bundle.json"
-    return Detection3DRun(
-        facts=read_facts(run_dir),
-        config=read_text(run_dir / "config.yaml"),
-        models={role: _read_model(folder, truth) for role, folder in models_in(run_dir).items()},
-        comparison=read_comparison(run_dir),
-        bundle=read(bundle, Detection3DBundle) if bundle.exists() else None,
-        truth=truth,
-    )
+    return read_run(run_dir, read(run_dir / "truth.json", CloudTruth), _read_model, Detection3DBundle)
 
 
 def _read_model(folder: Path, truth: CloudTruth) -> Detection3DModel:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,14 +19,11 @@ from limbeck.report.collect import (
     Parity,
     PartScores,
     Run,
-    models_in,
     read,
-    read_comparison,
-    read_facts,
     read_log,
-    read_text,
+    read_run,
 )
-from limbeck.roles import Role
+from limbeck.tasks.segmentation import PREDICTIONS
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,14 +118,8 @@ class SegmentationBundle(Bundle):
     parity: SegmentationParity | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SegmentationRun(Run):
-    """All that the report of a segmentation run shows; the true label maps lie in the folder ``truth_maps``."""
-
-    models: Mapping[Role, SegmentationModel]
-    bundle: SegmentationBundle | None
-    truth: SegmentationTruth
-    truth_maps: Path
+SegmentationRun: TypeAlias = Run[SegmentationModel, SegmentationBundle, SegmentationTruth]
+"""All that the report of a segmentation run shows."""
 
 
 def collect(run_dir: Path) -> SegmentationRun:
@@ -138,17 +128,7 @@ def collect(run_dir: Path) -> SegmentationRun:
     Raises:
         RunFolderError: A file is missing, cut off, or does not hold what it should.
     """
-    truth = read(run_dir / "truth.json", SegmentationTruth)
-    bundle = run_dir / "bundle" / "bundle.json"
-    return SegmentationRun(
-        facts=read_facts(run_dir),
-        config=read_text(run_dir / "config.yaml"),
-        models={role: _read_model(folder, truth) for role, folder in models_in(run_dir).items()},
-        comparison=read_comparison(run_dir),
-        bundle=read(bundle, SegmentationBundle) if bundle.exists() else None,
-        truth=truth,
-        truth_maps=run_dir / "truth",
-    )
+    return read_run(run_dir, read(run_dir / "truth.json", SegmentationTruth), _read_model, SegmentationBundle)
 
 
 def _read_model(folder: Path, truth: SegmentationTruth) -> SegmentationModel:
@@ -163,7 +143,7 @@ def _read_model(folder: Path, truth: SegmentationTruth) -> SegmentationModel:
             f"{folder / 'evaluation.json'} does not fit truth.json: it has {len(evaluation.image_IoU)} images, not "
             f"{images}."
         )
-    return SegmentationModel(evaluation, read_log(folder, evaluation.role), folder / "predictions")
+    return SegmentationModel(evaluation, read_log(folder, evaluation.role), folder / PREDICTIONS)
 
 
 def read_evaluation(folder: Path) -> SegmentationEvaluation:

@@ -16,6 +16,7 @@ from limbeck.report.formats import metric, percent
 from limbeck.report.gallery import Gallery, Panel, Picture, hang, panel_size, worst_first
 from limbeck.report.segmentation.collect import SegmentationRun, read_labels
 from limbeck.roles import Role
+from limbeck.tasks.segmentation import TRUTH
 
 WRONG, IGNORED = "#D0021B", NO_CLASS
 """The colours of an error map."""
@@ -94,7 +95,7 @@ def _picture(run: SegmentationRun, position: int) -> ClassMaps:
     image = read_image(run.facts.data.val_images_dir / info.file_name)
     if image.size != info.size_wh:
         raise DataError("An image is not the one that was labelled:", [f"{info.file_name}: its size has changed"])
-    truth = read_labels(run.truth_maps, position, info.size_wh)
+    truth = read_labels(run.folder / TRUTH, position, info.size_wh)
     counts = truth != run.truth.ignored_label
     scene = Scene(info.file_name, np.asarray(image), truth, counts, tuple(run.truth.classes))
     found = {role: read_labels(model.predictions, position, info.size_wh) for role, model in run.models.items()}
