@@ -78,7 +78,7 @@ def proof(repo):
 
 def test_readme_and_results_say_what_was_measured(repo, proof):
     readme = (repo / "README.md").read_text(encoding="utf-8")
-    for page in ("docs/results.md", "docs/results-segmentation.md"):
+    for page in ("docs/results.md", "docs/results-segmentation.md", "docs/results-detection3d.md"):
         assert proof["summary"](proof["kept"](proof["SUMMARIES"][page])) in readme
     for path, names in proof["PAGES"].items():
         page = (repo / path).read_text(encoding="utf-8")

@@ -77,6 +77,9 @@ def test_equal_models_have_nothing_to_learn(make_lidar_detector, make_step, make
 def test_a_term_without_weight_is_absent(pair, step):
     assert method(*pair, box_weight=0.0)(step).losses.keys() == {"sparsekd_heat_map"}
     assert method(*pair, weight=0.0)(step).losses.keys() == {"sparsekd_boxes"}
+    start_alone = method(*pair, weight=0.0, box_weight=0.0)
+    assert not start_alone(step).losses
+    assert start_alone.config.inherits() == "thinned"
 
 
 def test_the_student_starts_with_the_teachers_weights_unless_told_not_to():
