@@ -64,6 +64,23 @@ def test_a_class_that_no_object_has_is_named_with_the_nearest_name(clouds: Any) 
     assert clouds.read().classes == ("car", "post", "bus")
 
 
+def test_a_name_in_a_map_that_no_object_has_is_named_with_the_nearest_name_left_out(clouds: Any) -> None:
+    clouds.write_boxes(clouds.car(), clouds.post(), clouds.car(**{"class": "truck"}))
+    folder = clouds.root / "train/labels"
+    clouds.settings["class_map"] = {"vehicle": ["car", "bus"], "pole": ["posts"]}
+    clouds.settings["ignore_map"] = {"vehicle": ["trukc"]}
+    assert clouds.read().skipped == (
+        f"{folder}: 2 objects of 'post' are left out, as it is not among the classes to learn",
+        f"{folder}: 1 objects of 'truck' are left out, as it is not among the classes to learn",
+        f"{folder}: no object is called 'posts' of class_map.pole (did you mean 'post'?)",
+        f"{folder}: no object is called 'trukc' of ignore_map.vehicle (did you mean 'truck'?)",
+    )
+    assert len(clouds.read("val").skipped) == 1  # a small part need not have them all
+    clouds.settings["class_map"] = {"vehicle": ["car", "bus"], "pole": ["post", "posts"]}
+    clouds.settings["ignore_map"] = {"vehicle": ["truck"]}
+    assert clouds.read().skipped == ()
+
+
 def test_a_training_part_without_an_object(clouds: Any) -> None:
     for part in ("train", "val"):
         clouds.write_boxes(clouds.car(ignore=True), part=part)

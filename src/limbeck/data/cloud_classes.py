@@ -81,6 +81,24 @@ def unknown_classes(classes: Sequence[str], names: Collection[str], where: Path)
     ]
 
 
+def unmet_names(config: CloudDataConfig, names: Collection[str], where: Path) -> list[str]:
+    """Return a sentence for each name in a map of the settings that no object has, if one that no map has is close.
+
+    Args:
+        config: The settings.
+        names: What objects are called in the label files.
+        where: The folder of the labels, for sentences.
+    """
+    maps = {"class_map": config.class_map or {}, "ignore_map": config.ignore_map or {}}
+    mapped = {name: f"{setting}.{key}" for setting, of in maps.items() for key, group in of.items() for name in group}
+    others = [name for name in names if name not in mapped]
+    return [
+        f"{where}: no object is called '{name}' of {place}{hint}"
+        for name, place in mapped.items()
+        if name not in names and (hint := nearest(name, others))
+    ]
+
+
 def _chosen(
     record: CloudRecord, place_of: NDArray[np.int64], is_near: NDArray[np.bool_], kept: NDArray[np.bool_]
 ) -> CloudRecord:

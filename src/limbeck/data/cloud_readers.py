@@ -11,7 +11,7 @@ import numpy as np
 from limbeck.data.checks import TITLE, data_error
 from limbeck.data.cloud_boxes import read_box_labels
 from limbeck.data.cloud_check import checked
-from limbeck.data.cloud_classes import choose_classes, unknown_classes, with_classes
+from limbeck.data.cloud_classes import choose_classes, unknown_classes, unmet_names, with_classes
 from limbeck.data.cloud_config import CloudDataConfig, CloudFormat, CloudPartConfig
 from limbeck.data.cloud_folder import folder_problems
 from limbeck.data.cloud_frames import read_frame_labels
@@ -86,10 +86,11 @@ def read_clouds(
     has_own_names = config.class_map is None and config.format != "nuscenes"
     if need_objects and has_own_names and (problems := unknown_classes(classes, labels.names, where)):
         raise data_error(TITLE, problems)
+    unmet = unmet_names(config, labels.names, where) if need_objects else []
     return CloudData(
         tuple(_with_velocities(records)),
         classes,
-        (*labels.broken, *labels.left_out, *left_out),
+        (*labels.broken, *labels.left_out, *left_out, *unmet),
         PointFormat(config.point_columns, config.point_features, config.drop_invalid),
     )
 
