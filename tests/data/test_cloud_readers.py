@@ -79,6 +79,13 @@ def test_a_name_in_a_map_that_no_object_has_is_named_with_the_nearest_name_left_
     clouds.settings["class_map"] = {"vehicle": ["car", "bus"], "pole": ["post", "posts"]}
     clouds.settings["ignore_map"] = {"vehicle": ["truck"]}
     assert clouds.read().skipped == ()
+    clouds.settings["class_map"] = None  # the close names are learnt: none of them was meant
+    clouds.settings["ignore_map"] = {"car": ["cars", "trukc"]}
+    assert clouds.read().skipped == ()
+    clouds.settings["classes"] = ("car", "post")
+    assert clouds.read().skipped[1:] == (
+        f"{folder}: no object is called 'trukc' of ignore_map.car (did you mean 'truck'?)",
+    )
 
 
 def test_a_training_part_without_an_object(clouds: Any) -> None:

@@ -81,17 +81,21 @@ def unknown_classes(classes: Sequence[str], names: Collection[str], where: Path)
     ]
 
 
-def unmet_names(config: CloudDataConfig, names: Collection[str], where: Path) -> list[str]:
-    """Return a sentence for each name in a map of the settings that no object has, if one that no map has is close.
+def unmet_names(
+    config: CloudDataConfig, names: Collection[str], class_of: Mapping[str, str], classes: Sequence[str], where: Path
+) -> list[str]:
+    """Return a sentence for each name in a map of the settings that no object has, if one that has no use is close.
 
     Args:
         config: The settings.
         names: What objects are called in the label files.
+        class_of: The class that each name stands for.
+        classes: The classes to learn.
         where: The folder of the labels, for sentences.
     """
     maps = {"class_map": config.class_map or {}, "ignore_map": config.ignore_map or {}}
     mapped = {name: f"{setting}.{key}" for setting, of in maps.items() for key, group in of.items() for name in group}
-    others = [name for name in names if name not in mapped]
+    others = [name for name in names if name not in mapped and class_of.get(name) not in classes]
     return [
         f"{where}: no object is called '{name}' of {place}{hint}"
         for name, place in mapped.items()

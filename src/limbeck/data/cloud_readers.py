@@ -86,7 +86,7 @@ def read_clouds(
     has_own_names = config.class_map is None and config.format != "nuscenes"
     if need_objects and has_own_names and (problems := unknown_classes(classes, labels.names, where)):
         raise data_error(TITLE, problems)
-    unmet = unmet_names(config, labels.names, where) if need_objects else []
+    unmet = unmet_names(config, labels.names, class_of, classes, where) if need_objects else []
     return CloudData(
         tuple(_with_velocities(records)),
         classes,
