@@ -27,6 +27,7 @@ from pydantic import TypeAdapter
 import limbeck
 from limbeck.comparison.config import CONTROL, load_comparison
 from limbeck.core.model import noun_of
+from limbeck.errors import nearest
 from limbeck.metrics.bootstrap import gap_closed
 from limbeck.metrics.seeds import Row
 from limbeck.report.collect import Evaluation
@@ -223,4 +224,10 @@ def main(names: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:] or [*DATA_SETS, *FREIGHT, *STUDENTS, *MASKS, *LIX, *LIDAR])
+    every = [name for names in PAGES.values() for name in names]
+    given = sys.argv[1:] or every
+    for name in given:
+        if name not in every:
+            print(f"error: There is no comparison '{name}'{nearest(name, every)}.", file=sys.stderr)
+            sys.exit(2)
+    main(given)
